@@ -1,0 +1,253 @@
+// Package providers is the contract with any place that can run a machine.
+//
+// The interface is what every place can do; the rest is optional, one method each, found by type assertion and
+// declared in Capabilities. Errors are *Error: SDK errors never leave a provider's package.
+package providers
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net"
+	"time"
+
+	statev1 "aloft/proto/sky/state/v1"
+)
+
+// Provider is one place that rents machines: this host, a cloud, a scheduler.
+type Provider interface {
+	// Name is the word users write in `infra:`, lower case.
+	Name() string
+	// Capabilities never changes during the life of the value and needs no network.
+	Capabilities() Capabilities
+	// Offers yields what can be asked for, in a stable order. It writes nothing anywhere.
+	Offers(ctx context.Context, q OfferQuery) iter.Seq2[Offer, error]
+	// Create asks for one machine. It is idempotent per r.Token: the same token and spec give the same instance, the
+	// same token with another spec is Conflict, a token whose instance was deleted gives that dead instance or Conflict.
+	Create(ctx context.Context, r CreateRequest) (Instance, error)
+	// Describe yields the instances that s selects and nothing else. An empty answer does not prove absence:
+	// see Capabilities.VisibilityLag.
+	Describe(ctx context.Context, s Selector) iter.Seq2[Instance, error]
+	// Delete asks for the end of an instance; nil when it is already gone. It proves nothing: Describe does.
+	Delete(ctx context.Context, ref InstanceRef) error
+}
+
+// Sheller opens a Shell on a running instance.
+type Sheller interface {
+	Shell(ctx context.Context, in Instance) (Shell, error)
+}
+
+// Stopper can stop an instance keeping its disk, and start it again. Both are idempotent requests: Describe tells the outcome.
+type Stopper interface {
+	Stop(ctx context.Context, ref InstanceRef) error
+	Start(ctx context.Context, ref InstanceRef) error
+}
+
+// AccountChecker says whether the credentials at hand can be used, for `sky check`.
+type AccountChecker interface {
+	CheckAccount(ctx context.Context) (Account, error)
+}
+
+// ConsoleReader reads the boot log of an instance that never became reachable.
+type ConsoleReader interface {
+	Console(ctx context.Context, ref InstanceRef) ([]byte, error)
+}
+
+// DeadlineExtender moves the instant at which the place itself ends an instance (see CreateRequest.Deadline).
+type DeadlineExtender interface {
+	ExtendDeadline(ctx context.Context, ref InstanceRef, deadline time.Time) error
+}
+
+// Account is who we are at a provider.
+type Account struct {
+	Identity     string   // account, project or user; never a secret
+	Capabilities []string // "compute", "storage"
+}
+
+// Shell runs commands on an instance and opens byte streams to sockets there.
+type Shell interface {
+	// Run runs cmd and waits for it. A non-zero exit is in Exit, not an error; an error means the verdict is unknown.
+	Run(ctx context.Context, cmd Cmd) (Exit, error)
+	// Dial opens a stream to an address on the instance; network is "unix" or "tcp".
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+	Close() error
+}
+
+// Cmd is a command for Shell.Run. Line is given to /bin/sh -c; secrets belong on Stdin, never in Line.
+type Cmd struct {
+	Line   string
+	Stdin  io.Reader // nil = empty
+	Stdout io.Writer // nil = discarded
+	Stderr io.Writer // nil = discarded
+}
+
+// Exit is how a command ended.
+type Exit struct {
+	Code   int // 0-255; 128+n when killed by signal n
+	Signal int // 0 = none
+}
+
+// Idempotency says how a provider keeps the promise of Create.
+type Idempotency int
+
+// Kinds of idempotency.
+const (
+	IdempotencyNone  Idempotency = iota // list, then create, under a lease; the sweep is stricter
+	IdempotencyToken                    // the place remembers tokens
+	IdempotencyName                     // a deterministic name is taken once
+)
+
+// Capabilities are numbers where the reconciler needs numbers.
+type Capabilities struct {
+	Idempotency     Idempotency
+	VisibilityLag   time.Duration // after a change, listings may be this stale
+	RequestLateness time.Duration // a call without answer may still take effect this much later
+	TokenLife       time.Duration // replays are safe this long after the first call; 0 = for ever
+	Tags            bool          // instances carry our tags, so Selector.Installation works
+	MaxTTL          time.Duration // longest CreateRequest.Deadline the place enforces itself; 0 = it cannot
+	Spot            bool
+	Stop            bool // implements Stopper
+	Shell           bool // implements Sheller
+	MaxNodes        int  // per cluster; 0 = no limit
+	PollInterval    time.Duration // pace of Describe while something is awaited; 0 = 2 s
+}
+
+// Settle is how long after the last create call a token may still turn into an instance that listings do not show yet.
+// "Not found" counts only after it (rule R3).
+func (c Capabilities) Settle() time.Duration { return c.VisibilityLag + c.RequestLateness }
+
+// OfferQuery narrows Offers; zero fields mean any.
+type OfferQuery struct {
+	Accelerator string
+	Region      string
+	Spot        bool
+}
+
+// Offer is a machine a provider sells, at a price in USD per hour. A price of 0 means free (this host, a scheduler).
+type Offer struct {
+	Region           string
+	Zone             string
+	InstanceType     string
+	Accelerator      string
+	AcceleratorCount float64
+	CPUs             float64
+	MemoryGB         float64
+	HourlyPrice      float64
+	SpotPrice        float64 // 0 = not sold as spot
+}
+
+// NodeSpec is what a create call asks for. Any change of it is a new attempt with a new token.
+type NodeSpec struct {
+	Region       string
+	Zone         string
+	InstanceType string
+	Accelerator  string
+	Accelerators float64
+	CPUs         float64
+	MemoryGB     float64
+	DiskGB       int32
+	DiskTier     string
+	Image        string
+	Spot         bool
+	Ports        []string
+	Labels       map[string]string // the user's
+}
+
+// Tags identify an instance as ours, readable back through Describe.
+type Tags struct {
+	Installation string
+	ClusterID    string
+	ClusterName  string
+	NodeID       string
+	Attempt      int32
+	Epoch        uint64
+	Owner        string
+}
+
+// CreateRequest asks for one machine.
+type CreateRequest struct {
+	Token    string    // at most 64 ASCII characters, a valid DNS label
+	Name     string    // for people
+	Spec     NodeSpec
+	Tags     Tags
+	Deadline time.Time // armed inside the call where the place can: it ends the instance by then on its own
+}
+
+// InstanceState is what a provider says of an instance.
+type InstanceState int
+
+// States of an instance, in the order of a life.
+const (
+	InstancePending InstanceState = iota + 1
+	InstanceRunning
+	InstanceStopping
+	InstanceStopped
+	InstanceTerminating
+	InstanceTerminated // seen, but dead; some places show it for an hour
+)
+
+// Alive reports whether the instance may still cost money.
+func (s InstanceState) Alive() bool { return s != InstanceTerminated }
+
+// Instance is a machine as the provider sees it.
+type Instance struct {
+	InstanceRef
+	Token    string
+	State    InstanceState
+	Address  string // private address, for peers; "" = not known yet
+	Created  time.Time
+	Deadline time.Time // read back; zero = none armed
+	Tags     Tags
+	Reason   string // why it ended, when the place says (preempted, ...)
+}
+
+// InstanceRef is enough to delete an instance.
+type InstanceRef struct {
+	ID     string
+	Region string
+	Zone   string
+}
+
+// Selector chooses instances: by ids, or by token, or all of an installation. Exactly one of the first three is set.
+type Selector struct {
+	IDs          []string
+	Token        string
+	Installation string
+	Region       string // "" = every region
+	Zone         string
+}
+
+// Config configures a provider; the keys are those of its Factory's Options.
+type Config struct {
+	Home     string            // $ALOFT_HOME
+	Settings map[string]string // from the config file and the environment
+}
+
+// Option describes one setting of a provider: it feeds flags, docs and `sky check`.
+type Option struct {
+	Name    string
+	Help    string
+	Default string
+	Env     string
+	Secret  bool
+}
+
+// Factory makes a provider.
+type Factory struct {
+	Name    string
+	Options []Option
+	New     func(ctx context.Context, c Config) (Provider, error)
+	// ByDefault reports whether the provider is enabled without being named in the config.
+	ByDefault bool
+}
+
+// CandidateSpec turns the chosen candidate into a create call's spec.
+func CandidateSpec(c *statev1.Candidate) NodeSpec {
+	w := c.GetWanted()
+	return NodeSpec{
+		Region: c.GetRegion(), Zone: c.GetZone(), InstanceType: c.GetInstanceType(),
+		Accelerator: c.GetAccelerator(), Accelerators: c.GetAcceleratorCount(), CPUs: c.GetCpus(), MemoryGB: c.GetMemoryGb(),
+		DiskGB: w.GetDiskGb(), DiskTier: w.GetDiskTier(), Image: w.GetImage(), Spot: c.GetSpot(),
+		Ports: w.GetPorts(), Labels: w.GetLabels(),
+	}
+}
