@@ -11,16 +11,16 @@ type Kind int
 
 // Kinds of failure.
 const (
-	KindUnknown     Kind = iota
-	Capacity             // none to be had now, here
-	Quota                // the account may not have more
-	Auth                 // credentials missing, expired or refused
-	Invalid              // the request can never work
-	Conflict             // the token is bound to something else
-	NotFound             // what was named does not exist
-	Throttled            // too many calls; see RetryAfter
-	Transient            // try again
-	Unsupported          // this provider cannot do it
+	KindUnknown Kind = iota
+	Capacity         // none to be had now, here
+	Quota            // the account may not have more
+	Auth             // credentials missing, expired or refused
+	Invalid          // the request can never work
+	Conflict         // the token is bound to something else
+	NotFound         // what was named does not exist
+	Throttled        // too many calls; see RetryAfter
+	Transient        // try again
+	Unsupported      // this provider cannot do it
 )
 
 var kindNames = [...]string{"unknown", "capacity", "quota", "auth", "invalid", "conflict", "not found", "throttled", "transient", "unsupported"}

@@ -106,9 +106,9 @@ type Capabilities struct {
 	Tags            bool          // instances carry our tags, so Selector.Installation works
 	MaxTTL          time.Duration // longest CreateRequest.Deadline the place enforces itself; 0 = it cannot
 	Spot            bool
-	Stop            bool // implements Stopper
-	Shell           bool // implements Sheller
-	MaxNodes        int  // per cluster; 0 = no limit
+	Stop            bool          // implements Stopper
+	Shell           bool          // implements Sheller
+	MaxNodes        int           // per cluster; 0 = no limit
 	PollInterval    time.Duration // pace of Describe while something is awaited; 0 = 2 s
 }
 
@@ -166,8 +166,8 @@ type Tags struct {
 
 // CreateRequest asks for one machine.
 type CreateRequest struct {
-	Token    string    // at most 64 ASCII characters, a valid DNS label
-	Name     string    // for people
+	Token    string // at most 64 ASCII characters, a valid DNS label
+	Name     string // for people
 	Spec     NodeSpec
 	Tags     Tags
 	Deadline time.Time // armed inside the call where the place can: it ends the instance by then on its own
