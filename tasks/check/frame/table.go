@@ -1,0 +1,73 @@
+package frame
+
+import (
+	"fmt"
+	"slices"
+
+	"aloft/tasks/check/nearest"
+)
+
+// Table is a named set of columns of equal length.
+type Table struct {
+	name    string
+	columns []*Column
+	index   map[string]int
+	rows    int
+}
+
+// NewTable makes a table. Columns must have distinct names and equal length.
+func NewTable(name string, columns ...*Column) (*Table, error) {
+	t := &Table{name: name, columns: columns, index: make(map[string]int, len(columns))}
+	for i, c := range columns {
+		if _, dup := t.index[c.name]; dup {
+			return nil, fmt.Errorf("%s: the column %q occurs twice", name, c.name)
+		}
+		t.index[c.name] = i
+		if i == 0 {
+			t.rows = c.n
+		} else if c.n != t.rows {
+			return nil, fmt.Errorf("%s: column %q has %d rows, column %q has %d", name, c.name, c.n, columns[0].name, t.rows)
+		}
+	}
+	return t, nil
+}
+
+// Name returns what the table is called in messages: its file, as a rule.
+func (t *Table) Name() string { return t.name }
+
+// Rows returns the number of rows.
+func (t *Table) Rows() int { return t.rows }
+
+// Columns lists the columns in file order.
+func (t *Table) Columns() []*Column { return t.columns }
+
+// Names lists the column names in file order.
+func (t *Table) Names() []string {
+	names := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		names[i] = c.name
+	}
+	return names
+}
+
+// Column returns the named column, or nil.
+func (t *Table) Column(name string) *Column {
+	if i, ok := t.index[name]; ok {
+		return t.columns[i]
+	}
+	return nil
+}
+
+// Lookup returns the named column, or an error that names the nearest one.
+func (t *Table) Lookup(name string) (*Column, error) {
+	if c := t.Column(name); c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("%s has no column %q%s", t.name, name, nearest.Hint(name, t.Names()))
+}
+
+// replace puts c in the place of the column of the same name.
+func (t *Table) replace(c *Column) {
+	t.columns = slices.Clone(t.columns)
+	t.columns[t.index[c.name]] = c
+}
