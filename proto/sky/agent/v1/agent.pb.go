@@ -832,6 +832,7 @@ func (x *Heartbeat) GetSentMs() int64 {
 type Accepted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SetId         string                 `protobuf:"bytes,1,opt,name=set_id,json=setId,proto3" json:"set_id,omitempty"` // durable on the node from now on
+	Mismatch      bool                   `protobuf:"varint,2,opt,name=mismatch,proto3" json:"mismatch,omitempty"`       // the DELTA did not extend what is applied here (set_id): a FULL set is wanted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -871,6 +872,13 @@ func (x *Accepted) GetSetId() string {
 		return x.SetId
 	}
 	return ""
+}
+
+func (x *Accepted) GetMismatch() bool {
+	if x != nil {
+		return x.Mismatch
+	}
+	return false
 }
 
 type Autostopping struct {
@@ -1425,6 +1433,7 @@ type AssignmentSet struct {
 	Items         []*Assignment          `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
 	Forget        []string               `protobuf:"bytes,5,rep,name=forget,proto3" json:"forget,omitempty"` // job ids whose evidence is safe at the controller
 	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	More          bool                   `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"` // FULL only: the set goes on in the next frame; it counts when the last part is here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1499,6 +1508,13 @@ func (x *AssignmentSet) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *AssignmentSet) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 type Peer struct {
@@ -2455,9 +2471,10 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\aidle_ms\x18\x03 \x01(\x03R\x06idleMs\x12 \n" +
 	"\fdisk_free_gb\x18\x04 \x01(\x01R\n" +
 	"diskFreeGb\x12\x17\n" +
-	"\asent_ms\x18\x05 \x01(\x03R\x06sentMs\"!\n" +
+	"\asent_ms\x18\x05 \x01(\x03R\x06sentMs\"=\n" +
 	"\bAccepted\x12\x15\n" +
-	"\x06set_id\x18\x01 \x01(\tR\x05setId\"S\n" +
+	"\x06set_id\x18\x01 \x01(\tR\x05setId\x12\x1a\n" +
+	"\bmismatch\x18\x02 \x01(\bR\bmismatch\"S\n" +
 	"\fAutostopping\x12\x12\n" +
 	"\x04down\x18\x01 \x01(\bR\x04down\x12\x17\n" +
 	"\aidle_ms\x18\x02 \x01(\x03R\x06idleMs\x12\x16\n" +
@@ -2502,7 +2519,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\fhourly_price\x18\x04 \x01(\x01R\vhourlyPrice\x12\x14\n" +
 	"\x05nodes\x18\x05 \x01(\x05R\x05nodes\x12\x1b\n" +
 	"\tbilled_ms\x18\x06 \x01(\x03R\bbilledMs\x12(\n" +
-	"\x10billing_since_ms\x18\a \x01(\x03R\x0ebillingSinceMs\"\xb7\x01\n" +
+	"\x10billing_since_ms\x18\a \x01(\x03R\x0ebillingSinceMs\"\xcb\x01\n" +
 	"\rAssignmentSet\x12\x15\n" +
 	"\x06set_id\x18\x01 \x01(\tR\x05setId\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x1d\n" +
@@ -2510,7 +2527,8 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"applies_to\x18\x03 \x01(\tR\tappliesTo\x12.\n" +
 	"\x05items\x18\x04 \x03(\v2\x18.sky.agent.v1.AssignmentR\x05items\x12\x16\n" +
 	"\x06forget\x18\x05 \x03(\tR\x06forget\x12\x14\n" +
-	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\"\x84\x01\n" +
+	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04more\x18\a \x01(\bR\x04more\"\x84\x01\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
