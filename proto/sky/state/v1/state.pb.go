@@ -2246,6 +2246,7 @@ type Rank struct {
 	SetupVerdict  string                 `protobuf:"bytes,11,opt,name=setup_verdict,json=setupVerdict,proto3" json:"setup_verdict,omitempty"` // "" | ok | exit N | signal N
 	Received      uint64                 `protobuf:"varint,12,opt,name=received,proto3" json:"received,omitempty"`                            // controller receive order of the terminal status
 	Address       string                 `protobuf:"bytes,13,opt,name=address,proto3" json:"address,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"` // why, when the agent decided (infra, timeout, setup); from its status
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2369,6 +2370,13 @@ func (x *Rank) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *Rank) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
 }
 
 // StoredFile is a file that came back: a report, an artifact, metrics.
@@ -3252,7 +3260,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\vreleased_ms\x18\v \x01(\x03R\n" +
 	"releasedMs\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\f \x01(\tR\tclusterId\"\xea\x02\n" +
+	"cluster_id\x18\f \x01(\tR\tclusterId\"\x9b\x03\n" +
 	"\x04Rank\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
@@ -3268,7 +3276,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	" \x01(\tR\x06reason\x12#\n" +
 	"\rsetup_verdict\x18\v \x01(\tR\fsetupVerdict\x12\x1a\n" +
 	"\breceived\x18\f \x01(\x04R\breceived\x12\x18\n" +
-	"\aaddress\x18\r \x01(\tR\aaddress\"v\n" +
+	"\aaddress\x18\r \x01(\tR\aaddress\x12/\n" +
+	"\afailure\x18\x0e \x01(\v2\x15.sky.state.v1.FailureR\afailure\"v\n" +
 	"\n" +
 	"StoredFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
@@ -3511,20 +3520,21 @@ var file_sky_state_v1_state_proto_depIdxs = []int32{
 	7,  // 24: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
 	6,  // 25: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
 	4,  // 26: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
-	25, // 27: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
-	16, // 28: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
-	3,  // 29: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
-	22, // 30: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
-	7,  // 31: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
-	23, // 32: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
-	24, // 33: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
-	31, // 34: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
-	32, // 35: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	7,  // 27: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
+	25, // 28: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
+	16, // 29: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
+	3,  // 30: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
+	22, // 31: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
+	7,  // 32: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
+	23, // 33: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
+	24, // 34: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
+	31, // 35: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
+	32, // 36: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_sky_state_v1_state_proto_init() }
