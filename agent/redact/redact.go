@@ -1,0 +1,2 @@
+// Package redact removes secret values from a stream of bytes.
+package redact
