@@ -1341,6 +1341,8 @@ type NodePolicy struct {
 	Nodes          int32                  `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`
 	BilledMs       int64                  `protobuf:"varint,6,opt,name=billed_ms,json=billedMs,proto3" json:"billed_ms,omitempty"` // node time already billed before this policy, for max_cost
 	BillingSinceMs int64                  `protobuf:"varint,7,opt,name=billing_since_ms,json=billingSinceMs,proto3" json:"billing_since_ms,omitempty"`
+	Slot           int32                  `protobuf:"varint,8,opt,name=slot,proto3" json:"slot,omitempty"`  // of this node
+	Peers          []*Peer                `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"` // all nodes of the cluster: slot 0 decides for all when the cluster is idle
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1422,6 +1424,20 @@ func (x *NodePolicy) GetBillingSinceMs() int64 {
 		return x.BillingSinceMs
 	}
 	return 0
+}
+
+func (x *NodePolicy) GetSlot() int32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *NodePolicy) GetPeers() []*Peer {
+	if x != nil {
+		return x.Peers
+	}
+	return nil
 }
 
 // AssignmentSet is desired state, not commands. FULL replaces all; DELTA chains by ids.
@@ -2509,7 +2525,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\finstallation\x18\f \x01(\tR\finstallation\"Q\n" +
 	"\x06Cursor\x12/\n" +
 	"\x06stream\x18\x01 \x01(\v2\x17.sky.agent.v1.StreamKeyR\x06stream\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\x8f\x02\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\xcd\x02\n" +
 	"\n" +
 	"NodePolicy\x122\n" +
 	"\bautostop\x18\x01 \x01(\v2\x16.sky.state.v1.AutostopR\bautostop\x12,\n" +
@@ -2519,7 +2535,9 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\fhourly_price\x18\x04 \x01(\x01R\vhourlyPrice\x12\x14\n" +
 	"\x05nodes\x18\x05 \x01(\x05R\x05nodes\x12\x1b\n" +
 	"\tbilled_ms\x18\x06 \x01(\x03R\bbilledMs\x12(\n" +
-	"\x10billing_since_ms\x18\a \x01(\x03R\x0ebillingSinceMs\"\xcb\x01\n" +
+	"\x10billing_since_ms\x18\a \x01(\x03R\x0ebillingSinceMs\x12\x12\n" +
+	"\x04slot\x18\b \x01(\x05R\x04slot\x12(\n" +
+	"\x05peers\x18\t \x03(\v2\x12.sky.agent.v1.PeerR\x05peers\"\xcb\x01\n" +
 	"\rAssignmentSet\x12\x15\n" +
 	"\x06set_id\x18\x01 \x01(\tR\x05setId\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x1d\n" +
@@ -2686,27 +2704,28 @@ var file_sky_agent_v1_agent_proto_depIdxs = []int32{
 	20, // 23: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
 	34, // 24: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
 	35, // 25: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
-	16, // 26: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
-	15, // 27: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
-	36, // 28: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
-	29, // 29: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
-	20, // 30: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
-	22, // 31: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
-	20, // 32: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
-	33, // 33: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
-	0,  // 34: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
-	21, // 35: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
-	24, // 36: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
-	26, // 37: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
-	10, // 38: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
-	23, // 39: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
-	25, // 40: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
-	27, // 41: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
-	38, // [38:42] is the sub-list for method output_type
-	34, // [34:38] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	15, // 26: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
+	16, // 27: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
+	15, // 28: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
+	36, // 29: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
+	29, // 30: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
+	20, // 31: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
+	22, // 32: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
+	20, // 33: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
+	33, // 34: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
+	0,  // 35: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
+	21, // 36: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
+	24, // 37: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
+	26, // 38: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
+	10, // 39: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
+	23, // 40: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
+	25, // 41: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
+	27, // 42: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
+	39, // [39:43] is the sub-list for method output_type
+	35, // [35:39] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_agent_proto_init() }

@@ -141,6 +141,7 @@ type MemberFrame struct {
 	//
 	//	*MemberFrame_Report
 	//	*MemberFrame_Unsupported
+	//	*MemberFrame_Node
 	Frame         isMemberFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -201,6 +202,15 @@ func (x *MemberFrame) GetUnsupported() *GangUnsupported {
 	return nil
 }
 
+func (x *MemberFrame) GetNode() *NodeReport {
+	if x != nil {
+		if x, ok := x.Frame.(*MemberFrame_Node); ok {
+			return x.Node
+		}
+	}
+	return nil
+}
+
 type isMemberFrame_Frame interface {
 	isMemberFrame_Frame()
 }
@@ -213,9 +223,15 @@ type MemberFrame_Unsupported struct {
 	Unsupported *GangUnsupported `protobuf:"bytes,2,opt,name=unsupported,proto3,oneof"`
 }
 
+type MemberFrame_Node struct {
+	Node *NodeReport `protobuf:"bytes,3,opt,name=node,proto3,oneof"`
+}
+
 func (*MemberFrame_Report) isMemberFrame_Frame() {}
 
 func (*MemberFrame_Unsupported) isMemberFrame_Frame() {}
+
+func (*MemberFrame_Node) isMemberFrame_Frame() {}
 
 type LeaderFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -223,6 +239,7 @@ type LeaderFrame struct {
 	//
 	//	*LeaderFrame_Order
 	//	*LeaderFrame_Unsupported
+	//	*LeaderFrame_Node
 	Frame         isLeaderFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -283,6 +300,15 @@ func (x *LeaderFrame) GetUnsupported() *GangUnsupported {
 	return nil
 }
 
+func (x *LeaderFrame) GetNode() *NodeOrder {
+	if x != nil {
+		if x, ok := x.Frame.(*LeaderFrame_Node); ok {
+			return x.Node
+		}
+	}
+	return nil
+}
+
 type isLeaderFrame_Frame interface {
 	isLeaderFrame_Frame()
 }
@@ -295,9 +321,129 @@ type LeaderFrame_Unsupported struct {
 	Unsupported *GangUnsupported `protobuf:"bytes,2,opt,name=unsupported,proto3,oneof"`
 }
 
+type LeaderFrame_Node struct {
+	Node *NodeOrder `protobuf:"bytes,3,opt,name=node,proto3,oneof"`
+}
+
 func (*LeaderFrame_Order) isLeaderFrame_Frame() {}
 
 func (*LeaderFrame_Unsupported) isLeaderFrame_Frame() {}
+
+func (*LeaderFrame_Node) isLeaderFrame_Frame() {}
+
+// NodeReport goes from every node to slot 0, which decides for all of them when the cluster is idle.
+type NodeReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Busy          bool                   `protobuf:"varint,1,opt,name=busy,proto3" json:"busy,omitempty"`                                    // a job or, where it counts, a login session is there
+	IdleSinceMs   int64                  `protobuf:"varint,2,opt,name=idle_since_ms,json=idleSinceMs,proto3" json:"idle_since_ms,omitempty"` // when not busy
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeReport) Reset() {
+	*x = NodeReport{}
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeReport) ProtoMessage() {}
+
+func (x *NodeReport) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
+func (*NodeReport) Descriptor() ([]byte, []int) {
+	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *NodeReport) GetBusy() bool {
+	if x != nil {
+		return x.Busy
+	}
+	return false
+}
+
+func (x *NodeReport) GetIdleSinceMs() int64 {
+	if x != nil {
+		return x.IdleSinceMs
+	}
+	return 0
+}
+
+// NodeOrder ends the node together with its cluster.
+type NodeOrder struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Off           bool                   `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
+	Down          bool                   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"` // false = stop
+	IdleMs        int64                  `protobuf:"varint,3,opt,name=idle_ms,json=idleMs,proto3" json:"idle_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeOrder) Reset() {
+	*x = NodeOrder{}
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeOrder) ProtoMessage() {}
+
+func (x *NodeOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeOrder.ProtoReflect.Descriptor instead.
+func (*NodeOrder) Descriptor() ([]byte, []int) {
+	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NodeOrder) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
+func (x *NodeOrder) GetDown() bool {
+	if x != nil {
+		return x.Down
+	}
+	return false
+}
+
+func (x *NodeOrder) GetIdleMs() int64 {
+	if x != nil {
+		return x.IdleMs
+	}
+	return 0
+}
 
 type GangUnsupported struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -308,7 +454,7 @@ type GangUnsupported struct {
 
 func (x *GangUnsupported) Reset() {
 	*x = GangUnsupported{}
-	mi := &file_sky_agent_v1_gang_proto_msgTypes[2]
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +466,7 @@ func (x *GangUnsupported) String() string {
 func (*GangUnsupported) ProtoMessage() {}
 
 func (x *GangUnsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_gang_proto_msgTypes[2]
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +479,7 @@ func (x *GangUnsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GangUnsupported.ProtoReflect.Descriptor instead.
 func (*GangUnsupported) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{2}
+	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GangUnsupported) GetField() string {
@@ -360,7 +506,7 @@ type MemberReport struct {
 
 func (x *MemberReport) Reset() {
 	*x = MemberReport{}
-	mi := &file_sky_agent_v1_gang_proto_msgTypes[3]
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +518,7 @@ func (x *MemberReport) String() string {
 func (*MemberReport) ProtoMessage() {}
 
 func (x *MemberReport) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_gang_proto_msgTypes[3]
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +531,7 @@ func (x *MemberReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberReport.ProtoReflect.Descriptor instead.
 func (*MemberReport) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{3}
+	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *MemberReport) GetJobId() string {
@@ -467,7 +613,7 @@ type LeaderOrder struct {
 
 func (x *LeaderOrder) Reset() {
 	*x = LeaderOrder{}
-	mi := &file_sky_agent_v1_gang_proto_msgTypes[4]
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +625,7 @@ func (x *LeaderOrder) String() string {
 func (*LeaderOrder) ProtoMessage() {}
 
 func (x *LeaderOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_gang_proto_msgTypes[4]
+	mi := &file_sky_agent_v1_gang_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +638,7 @@ func (x *LeaderOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaderOrder.ProtoReflect.Descriptor instead.
 func (*LeaderOrder) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{4}
+	return file_sky_agent_v1_gang_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LeaderOrder) GetJobId() string {
@@ -555,15 +701,25 @@ var File_sky_agent_v1_gang_proto protoreflect.FileDescriptor
 
 const file_sky_agent_v1_gang_proto_rawDesc = "" +
 	"\n" +
-	"\x17sky/agent/v1/gang.proto\x12\fsky.agent.v1\x1a\x18sky/state/v1/state.proto\"\x8f\x01\n" +
+	"\x17sky/agent/v1/gang.proto\x12\fsky.agent.v1\x1a\x18sky/state/v1/state.proto\"\xbf\x01\n" +
 	"\vMemberFrame\x124\n" +
 	"\x06report\x18\x01 \x01(\v2\x1a.sky.agent.v1.MemberReportH\x00R\x06report\x12A\n" +
-	"\vunsupported\x18\x02 \x01(\v2\x1d.sky.agent.v1.GangUnsupportedH\x00R\vunsupportedB\a\n" +
-	"\x05frame\"\x8c\x01\n" +
+	"\vunsupported\x18\x02 \x01(\v2\x1d.sky.agent.v1.GangUnsupportedH\x00R\vunsupported\x12.\n" +
+	"\x04node\x18\x03 \x01(\v2\x18.sky.agent.v1.NodeReportH\x00R\x04nodeB\a\n" +
+	"\x05frame\"\xbb\x01\n" +
 	"\vLeaderFrame\x121\n" +
 	"\x05order\x18\x01 \x01(\v2\x19.sky.agent.v1.LeaderOrderH\x00R\x05order\x12A\n" +
-	"\vunsupported\x18\x02 \x01(\v2\x1d.sky.agent.v1.GangUnsupportedH\x00R\vunsupportedB\a\n" +
-	"\x05frame\"'\n" +
+	"\vunsupported\x18\x02 \x01(\v2\x1d.sky.agent.v1.GangUnsupportedH\x00R\vunsupported\x12-\n" +
+	"\x04node\x18\x03 \x01(\v2\x17.sky.agent.v1.NodeOrderH\x00R\x04nodeB\a\n" +
+	"\x05frame\"D\n" +
+	"\n" +
+	"NodeReport\x12\x12\n" +
+	"\x04busy\x18\x01 \x01(\bR\x04busy\x12\"\n" +
+	"\ridle_since_ms\x18\x02 \x01(\x03R\vidleSinceMs\"J\n" +
+	"\tNodeOrder\x12\x10\n" +
+	"\x03off\x18\x01 \x01(\bR\x03off\x12\x12\n" +
+	"\x04down\x18\x02 \x01(\bR\x04down\x12\x17\n" +
+	"\aidle_ms\x18\x03 \x01(\x03R\x06idleMs\"'\n" +
 	"\x0fGangUnsupported\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\"\x9d\x02\n" +
 	"\fMemberReport\x12\x15\n" +
@@ -618,33 +774,37 @@ func file_sky_agent_v1_gang_proto_rawDescGZIP() []byte {
 }
 
 var file_sky_agent_v1_gang_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sky_agent_v1_gang_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_sky_agent_v1_gang_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_sky_agent_v1_gang_proto_goTypes = []any{
 	(MemberState)(0),        // 0: sky.agent.v1.MemberState
 	(OrderState)(0),         // 1: sky.agent.v1.OrderState
 	(*MemberFrame)(nil),     // 2: sky.agent.v1.MemberFrame
 	(*LeaderFrame)(nil),     // 3: sky.agent.v1.LeaderFrame
-	(*GangUnsupported)(nil), // 4: sky.agent.v1.GangUnsupported
-	(*MemberReport)(nil),    // 5: sky.agent.v1.MemberReport
-	(*LeaderOrder)(nil),     // 6: sky.agent.v1.LeaderOrder
-	(*v1.Failure)(nil),      // 7: sky.state.v1.Failure
+	(*NodeReport)(nil),      // 4: sky.agent.v1.NodeReport
+	(*NodeOrder)(nil),       // 5: sky.agent.v1.NodeOrder
+	(*GangUnsupported)(nil), // 6: sky.agent.v1.GangUnsupported
+	(*MemberReport)(nil),    // 7: sky.agent.v1.MemberReport
+	(*LeaderOrder)(nil),     // 8: sky.agent.v1.LeaderOrder
+	(*v1.Failure)(nil),      // 9: sky.state.v1.Failure
 }
 var file_sky_agent_v1_gang_proto_depIdxs = []int32{
-	5, // 0: sky.agent.v1.MemberFrame.report:type_name -> sky.agent.v1.MemberReport
-	4, // 1: sky.agent.v1.MemberFrame.unsupported:type_name -> sky.agent.v1.GangUnsupported
-	6, // 2: sky.agent.v1.LeaderFrame.order:type_name -> sky.agent.v1.LeaderOrder
-	4, // 3: sky.agent.v1.LeaderFrame.unsupported:type_name -> sky.agent.v1.GangUnsupported
-	0, // 4: sky.agent.v1.MemberReport.state:type_name -> sky.agent.v1.MemberState
-	7, // 5: sky.agent.v1.MemberReport.failure:type_name -> sky.state.v1.Failure
-	1, // 6: sky.agent.v1.LeaderOrder.state:type_name -> sky.agent.v1.OrderState
-	7, // 7: sky.agent.v1.LeaderOrder.failure:type_name -> sky.state.v1.Failure
-	2, // 8: sky.agent.v1.Gang.Join:input_type -> sky.agent.v1.MemberFrame
-	3, // 9: sky.agent.v1.Gang.Join:output_type -> sky.agent.v1.LeaderFrame
-	9, // [9:10] is the sub-list for method output_type
-	8, // [8:9] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	7,  // 0: sky.agent.v1.MemberFrame.report:type_name -> sky.agent.v1.MemberReport
+	6,  // 1: sky.agent.v1.MemberFrame.unsupported:type_name -> sky.agent.v1.GangUnsupported
+	4,  // 2: sky.agent.v1.MemberFrame.node:type_name -> sky.agent.v1.NodeReport
+	8,  // 3: sky.agent.v1.LeaderFrame.order:type_name -> sky.agent.v1.LeaderOrder
+	6,  // 4: sky.agent.v1.LeaderFrame.unsupported:type_name -> sky.agent.v1.GangUnsupported
+	5,  // 5: sky.agent.v1.LeaderFrame.node:type_name -> sky.agent.v1.NodeOrder
+	0,  // 6: sky.agent.v1.MemberReport.state:type_name -> sky.agent.v1.MemberState
+	9,  // 7: sky.agent.v1.MemberReport.failure:type_name -> sky.state.v1.Failure
+	1,  // 8: sky.agent.v1.LeaderOrder.state:type_name -> sky.agent.v1.OrderState
+	9,  // 9: sky.agent.v1.LeaderOrder.failure:type_name -> sky.state.v1.Failure
+	2,  // 10: sky.agent.v1.Gang.Join:input_type -> sky.agent.v1.MemberFrame
+	3,  // 11: sky.agent.v1.Gang.Join:output_type -> sky.agent.v1.LeaderFrame
+	11, // [11:12] is the sub-list for method output_type
+	10, // [10:11] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_gang_proto_init() }
@@ -655,10 +815,12 @@ func file_sky_agent_v1_gang_proto_init() {
 	file_sky_agent_v1_gang_proto_msgTypes[0].OneofWrappers = []any{
 		(*MemberFrame_Report)(nil),
 		(*MemberFrame_Unsupported)(nil),
+		(*MemberFrame_Node)(nil),
 	}
 	file_sky_agent_v1_gang_proto_msgTypes[1].OneofWrappers = []any{
 		(*LeaderFrame_Order)(nil),
 		(*LeaderFrame_Unsupported)(nil),
+		(*LeaderFrame_Node)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -666,7 +828,7 @@ func file_sky_agent_v1_gang_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_agent_v1_gang_proto_rawDesc), len(file_sky_agent_v1_gang_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

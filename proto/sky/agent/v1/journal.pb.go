@@ -45,6 +45,7 @@ type JournalRecord struct {
 	//	*JournalRecord_StatusMade
 	//	*JournalRecord_Off
 	//	*JournalRecord_GangClosed
+	//	*JournalRecord_Ended
 	Record        isJournalRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -231,6 +232,15 @@ func (x *JournalRecord) GetGangClosed() string {
 	return ""
 }
 
+func (x *JournalRecord) GetEnded() *EndedRecord {
+	if x != nil {
+		if x, ok := x.Record.(*JournalRecord_Ended); ok {
+			return x.Ended
+		}
+	}
+	return nil
+}
+
 type isJournalRecord_Record interface {
 	isJournalRecord_Record()
 }
@@ -299,6 +309,10 @@ type JournalRecord_GangClosed struct {
 	GangClosed string `protobuf:"bytes,16,opt,name=gang_closed,json=gangClosed,proto3,oneof"` // key of a job whose verdict rank 0's agent has heard
 }
 
+type JournalRecord_Ended struct {
+	Ended *EndedRecord `protobuf:"bytes,17,opt,name=ended,proto3,oneof"`
+}
+
 func (*JournalRecord_Identity) isJournalRecord_Record() {}
 
 func (*JournalRecord_Assigned) isJournalRecord_Record() {}
@@ -331,6 +345,8 @@ func (*JournalRecord_Off) isJournalRecord_Record() {}
 
 func (*JournalRecord_GangClosed) isJournalRecord_Record() {}
 
+func (*JournalRecord_Ended) isJournalRecord_Record() {}
+
 type NodeIdentity struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AgentId       string                 `protobuf:"bytes,1,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
@@ -341,6 +357,7 @@ type NodeIdentity struct {
 	GangCa        []byte                 `protobuf:"bytes,6,opt,name=gang_ca,json=gangCa,proto3" json:"gang_ca,omitempty"`
 	ClusterName   string                 `protobuf:"bytes,7,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	Installation  string                 `protobuf:"bytes,8,opt,name=installation,proto3" json:"installation,omitempty"`
+	BootId        string                 `protobuf:"bytes,9,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -427,6 +444,13 @@ func (x *NodeIdentity) GetClusterName() string {
 func (x *NodeIdentity) GetInstallation() string {
 	if x != nil {
 		return x.Installation
+	}
+	return ""
+}
+
+func (x *NodeIdentity) GetBootId() string {
+	if x != nil {
+		return x.BootId
 	}
 	return ""
 }
@@ -533,6 +557,7 @@ type GrantRecord struct {
 	MilliCpus     int64                  `protobuf:"varint,2,opt,name=milli_cpus,json=milliCpus,proto3" json:"milli_cpus,omitempty"`
 	Devices       []int32                `protobuf:"varint,3,rep,packed,name=devices,proto3" json:"devices,omitempty"`
 	Share         int64                  `protobuf:"varint,4,opt,name=share,proto3" json:"share,omitempty"`
+	StartedMs     int64                  `protobuf:"varint,5,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"` // first command of the user; budgets count from here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +616,13 @@ func (x *GrantRecord) GetDevices() []int32 {
 func (x *GrantRecord) GetShare() int64 {
 	if x != nil {
 		return x.Share
+	}
+	return 0
+}
+
+func (x *GrantRecord) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
 	}
 	return 0
 }
@@ -836,6 +868,59 @@ func (x *ResultRecord) GetFile() *v1.StoredFile {
 	return nil
 }
 
+// EndedRecord is what is kept of a job with a verdict until its evidence is safe elsewhere.
+type EndedRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Streams       []*StreamEnd           `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndedRecord) Reset() {
+	*x = EndedRecord{}
+	mi := &file_sky_agent_v1_journal_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndedRecord) ProtoMessage() {}
+
+func (x *EndedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_agent_v1_journal_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndedRecord.ProtoReflect.Descriptor instead.
+func (*EndedRecord) Descriptor() ([]byte, []int) {
+	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EndedRecord) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *EndedRecord) GetStreams() []*StreamEnd {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
 type OffRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Why           *Autostopping          `protobuf:"bytes,1,opt,name=why,proto3" json:"why,omitempty"`
@@ -846,7 +931,7 @@ type OffRecord struct {
 
 func (x *OffRecord) Reset() {
 	*x = OffRecord{}
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[9]
+	mi := &file_sky_agent_v1_journal_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +943,7 @@ func (x *OffRecord) String() string {
 func (*OffRecord) ProtoMessage() {}
 
 func (x *OffRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[9]
+	mi := &file_sky_agent_v1_journal_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +956,7 @@ func (x *OffRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffRecord.ProtoReflect.Descriptor instead.
 func (*OffRecord) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{9}
+	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *OffRecord) GetWhy() *Autostopping {
@@ -892,7 +977,7 @@ var File_sky_agent_v1_journal_proto protoreflect.FileDescriptor
 
 const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x1asky/agent/v1/journal.proto\x12\fsky.agent.v1\x1a\x18sky/agent/v1/agent.proto\x1a\x18sky/state/v1/state.proto\"\xa6\x06\n" +
+	"\x1asky/agent/v1/journal.proto\x12\fsky.agent.v1\x1a\x18sky/agent/v1/agent.proto\x1a\x18sky/state/v1/state.proto\"\xd9\x06\n" +
 	"\rJournalRecord\x128\n" +
 	"\bidentity\x18\x01 \x01(\v2\x1a.sky.agent.v1.NodeIdentityH\x00R\bidentity\x12:\n" +
 	"\bassigned\x18\x02 \x01(\v2\x1c.sky.agent.v1.AssignedRecordH\x00R\bassigned\x127\n" +
@@ -913,8 +998,9 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"statusMade\x12+\n" +
 	"\x03off\x18\x0f \x01(\v2\x17.sky.agent.v1.OffRecordH\x00R\x03off\x12!\n" +
 	"\vgang_closed\x18\x10 \x01(\tH\x00R\n" +
-	"gangClosedB\b\n" +
-	"\x06record\"\x85\x02\n" +
+	"gangClosed\x121\n" +
+	"\x05ended\x18\x11 \x01(\v2\x19.sky.agent.v1.EndedRecordH\x00R\x05endedB\b\n" +
+	"\x06record\"\x9e\x02\n" +
 	"\fNodeIdentity\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1d\n" +
 	"\n" +
@@ -924,20 +1010,23 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\tgang_cert\x18\x05 \x01(\fR\bgangCert\x12\x17\n" +
 	"\agang_ca\x18\x06 \x01(\fR\x06gangCa\x12!\n" +
 	"\fcluster_name\x18\a \x01(\tR\vclusterName\x12\"\n" +
-	"\finstallation\x18\b \x01(\tR\finstallation\"b\n" +
+	"\finstallation\x18\b \x01(\tR\finstallation\x12\x17\n" +
+	"\aboot_id\x18\t \x01(\tR\x06bootId\"b\n" +
 	"\x0eAssignedRecord\x128\n" +
 	"\n" +
 	"assignment\x18\x01 \x01(\v2\x18.sky.agent.v1.AssignmentR\n" +
 	"assignment\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"&\n" +
 	"\rAppliedRecord\x12\x15\n" +
-	"\x06set_id\x18\x01 \x01(\tR\x05setId\"n\n" +
+	"\x06set_id\x18\x01 \x01(\tR\x05setId\"\x8d\x01\n" +
 	"\vGrantRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1d\n" +
 	"\n" +
 	"milli_cpus\x18\x02 \x01(\x03R\tmilliCpus\x12\x18\n" +
 	"\adevices\x18\x03 \x03(\x05R\adevices\x12\x14\n" +
-	"\x05share\x18\x04 \x01(\x03R\x05share\"B\n" +
+	"\x05share\x18\x04 \x01(\x03R\x05share\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x05 \x01(\x03R\tstartedMs\"B\n" +
 	"\rReleaseRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1f\n" +
 	"\vmaster_port\x18\x02 \x01(\x05R\n" +
@@ -955,7 +1044,10 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12,\n" +
-	"\x04file\x18\x04 \x01(\v2\x18.sky.state.v1.StoredFileR\x04file\"N\n" +
+	"\x04file\x18\x04 \x01(\v2\x18.sky.state.v1.StoredFileR\x04file\"R\n" +
+	"\vEndedRecord\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
+	"\astreams\x18\x02 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\"N\n" +
 	"\tOffRecord\x12,\n" +
 	"\x03why\x18\x01 \x01(\v2\x1a.sky.agent.v1.AutostoppingR\x03why\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMsB\"Z aloft/proto/sky/agent/v1;agentv1b\x06proto3"
@@ -972,7 +1064,7 @@ func file_sky_agent_v1_journal_proto_rawDescGZIP() []byte {
 	return file_sky_agent_v1_journal_proto_rawDescData
 }
 
-var file_sky_agent_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_sky_agent_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_sky_agent_v1_journal_proto_goTypes = []any{
 	(*JournalRecord)(nil),  // 0: sky.agent.v1.JournalRecord
 	(*NodeIdentity)(nil),   // 1: sky.agent.v1.NodeIdentity
@@ -983,36 +1075,40 @@ var file_sky_agent_v1_journal_proto_goTypes = []any{
 	(*StopRecord)(nil),     // 6: sky.agent.v1.StopRecord
 	(*StopCause)(nil),      // 7: sky.agent.v1.StopCause
 	(*ResultRecord)(nil),   // 8: sky.agent.v1.ResultRecord
-	(*OffRecord)(nil),      // 9: sky.agent.v1.OffRecord
-	(*Status)(nil),         // 10: sky.agent.v1.Status
-	(*NodePolicy)(nil),     // 11: sky.agent.v1.NodePolicy
-	(*Assignment)(nil),     // 12: sky.agent.v1.Assignment
-	(*v1.Failure)(nil),     // 13: sky.state.v1.Failure
-	(*v1.StoredFile)(nil),  // 14: sky.state.v1.StoredFile
-	(*Autostopping)(nil),   // 15: sky.agent.v1.Autostopping
+	(*EndedRecord)(nil),    // 9: sky.agent.v1.EndedRecord
+	(*OffRecord)(nil),      // 10: sky.agent.v1.OffRecord
+	(*Status)(nil),         // 11: sky.agent.v1.Status
+	(*NodePolicy)(nil),     // 12: sky.agent.v1.NodePolicy
+	(*Assignment)(nil),     // 13: sky.agent.v1.Assignment
+	(*v1.Failure)(nil),     // 14: sky.state.v1.Failure
+	(*v1.StoredFile)(nil),  // 15: sky.state.v1.StoredFile
+	(*StreamEnd)(nil),      // 16: sky.agent.v1.StreamEnd
+	(*Autostopping)(nil),   // 17: sky.agent.v1.Autostopping
 }
 var file_sky_agent_v1_journal_proto_depIdxs = []int32{
 	1,  // 0: sky.agent.v1.JournalRecord.identity:type_name -> sky.agent.v1.NodeIdentity
 	2,  // 1: sky.agent.v1.JournalRecord.assigned:type_name -> sky.agent.v1.AssignedRecord
 	3,  // 2: sky.agent.v1.JournalRecord.applied:type_name -> sky.agent.v1.AppliedRecord
-	10, // 3: sky.agent.v1.JournalRecord.status:type_name -> sky.agent.v1.Status
-	11, // 4: sky.agent.v1.JournalRecord.policy:type_name -> sky.agent.v1.NodePolicy
+	11, // 3: sky.agent.v1.JournalRecord.status:type_name -> sky.agent.v1.Status
+	12, // 4: sky.agent.v1.JournalRecord.policy:type_name -> sky.agent.v1.NodePolicy
 	4,  // 5: sky.agent.v1.JournalRecord.grant:type_name -> sky.agent.v1.GrantRecord
 	5,  // 6: sky.agent.v1.JournalRecord.release:type_name -> sky.agent.v1.ReleaseRecord
 	8,  // 7: sky.agent.v1.JournalRecord.result_due:type_name -> sky.agent.v1.ResultRecord
 	8,  // 8: sky.agent.v1.JournalRecord.result_stored:type_name -> sky.agent.v1.ResultRecord
 	6,  // 9: sky.agent.v1.JournalRecord.stop:type_name -> sky.agent.v1.StopRecord
-	9,  // 10: sky.agent.v1.JournalRecord.off:type_name -> sky.agent.v1.OffRecord
-	12, // 11: sky.agent.v1.AssignedRecord.assignment:type_name -> sky.agent.v1.Assignment
-	7,  // 12: sky.agent.v1.StopRecord.cause:type_name -> sky.agent.v1.StopCause
-	13, // 13: sky.agent.v1.StopCause.failure:type_name -> sky.state.v1.Failure
-	14, // 14: sky.agent.v1.ResultRecord.file:type_name -> sky.state.v1.StoredFile
-	15, // 15: sky.agent.v1.OffRecord.why:type_name -> sky.agent.v1.Autostopping
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	10, // 10: sky.agent.v1.JournalRecord.off:type_name -> sky.agent.v1.OffRecord
+	9,  // 11: sky.agent.v1.JournalRecord.ended:type_name -> sky.agent.v1.EndedRecord
+	13, // 12: sky.agent.v1.AssignedRecord.assignment:type_name -> sky.agent.v1.Assignment
+	7,  // 13: sky.agent.v1.StopRecord.cause:type_name -> sky.agent.v1.StopCause
+	14, // 14: sky.agent.v1.StopCause.failure:type_name -> sky.state.v1.Failure
+	15, // 15: sky.agent.v1.ResultRecord.file:type_name -> sky.state.v1.StoredFile
+	16, // 16: sky.agent.v1.EndedRecord.streams:type_name -> sky.agent.v1.StreamEnd
+	17, // 17: sky.agent.v1.OffRecord.why:type_name -> sky.agent.v1.Autostopping
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_journal_proto_init() }
@@ -1038,6 +1134,7 @@ func file_sky_agent_v1_journal_proto_init() {
 		(*JournalRecord_StatusMade)(nil),
 		(*JournalRecord_Off)(nil),
 		(*JournalRecord_GangClosed)(nil),
+		(*JournalRecord_Ended)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1045,7 +1142,7 @@ func file_sky_agent_v1_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_agent_v1_journal_proto_rawDesc), len(file_sky_agent_v1_journal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
