@@ -1633,6 +1633,7 @@ type Cluster struct {
 	Rounds         int32                  `protobuf:"varint,27,opt,name=rounds,proto3" json:"rounds,omitempty"`                                         // times all candidates were exhausted
 	Generation     uint64                 `protobuf:"varint,28,opt,name=generation,proto3" json:"generation,omitempty"`                                 // grows with every change of desired
 	LastEvent      string                 `protobuf:"bytes,29,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`                   // one line for status -v
+	Purge          bool                   `protobuf:"varint,30,opt,name=purge,proto3" json:"purge,omitempty"`                                           // API: forget machines whose deletion the provider refuses
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1868,6 +1869,13 @@ func (x *Cluster) GetLastEvent() string {
 		return x.LastEvent
 	}
 	return ""
+}
+
+func (x *Cluster) GetPurge() bool {
+	if x != nil {
+		return x.Purge
+	}
+	return false
 }
 
 type Node struct {
@@ -2113,6 +2121,7 @@ type Intent struct {
 	InstanceId    string                 `protobuf:"bytes,10,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	ReleasedMs    int64                  `protobuf:"varint,11,opt,name=released_ms,json=releasedMs,proto3" json:"released_ms,omitempty"`
 	ClusterId     string                 `protobuf:"bytes,12,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,13,opt,name=epoch,proto3" json:"epoch,omitempty"` // writer epoch of the first call: part of the tags, so the same on every retry
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2229,6 +2238,13 @@ func (x *Intent) GetClusterId() string {
 		return x.ClusterId
 	}
 	return ""
+}
+
+func (x *Intent) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 type Rank struct {
@@ -3174,7 +3190,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\x12!\n" +
 	"\fhourly_price\x18\x03 \x01(\x01R\vhourlyPrice\x12\x14\n" +
-	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\"\x9e\b\n" +
+	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\"\xb4\b\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3212,7 +3228,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"generation\x18\x1c \x01(\x04R\n" +
 	"generation\x12\x1d\n" +
 	"\n" +
-	"last_event\x18\x1d \x01(\tR\tlastEvent\"\xee\x05\n" +
+	"last_event\x18\x1d \x01(\tR\tlastEvent\x12\x14\n" +
+	"\x05purge\x18\x1e \x01(\bR\x05purge\"\xee\x05\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3243,7 +3260,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x04gpus\x18\x15 \x01(\x01R\x04gpus\x12\x12\n" +
 	"\x04cpus\x18\x16 \x01(\x01R\x04cpus\x12\x18\n" +
 	"\asession\x18\x17 \x01(\bR\asession\x12\x12\n" +
-	"\x04name\x18\x18 \x01(\tR\x04name\"\xe3\x02\n" +
+	"\x04name\x18\x18 \x01(\tR\x04name\"\xf9\x02\n" +
 	"\x06Intent\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12/\n" +
@@ -3260,7 +3277,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\vreleased_ms\x18\v \x01(\x03R\n" +
 	"releasedMs\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\f \x01(\tR\tclusterId\"\x9b\x03\n" +
+	"cluster_id\x18\f \x01(\tR\tclusterId\x12\x14\n" +
+	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\x9b\x03\n" +
 	"\x04Rank\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
