@@ -56,9 +56,13 @@ type Store interface {
 	// must have no other effect. Commits of concurrent callers are grouped; each caller's writes stand or fall alone.
 	Update(ctx context.Context, fn func(Tx) error) (Rev, error)
 	// Watch yields the events after from, first stored ones, then live ones, without gap, until ctx ends.
-	// The error is ErrCompacted when from is older than what is kept.
+	// The error is ErrCompacted when from is older than what is kept, or ahead of the store (a restored backup).
+	// Events are shared between watchers and must not be changed. Events of one revision come without a break, so a
+	// watcher that resumes does so from the revision before the last one it has seen, and skips what it knows, or
+	// from the last one once it has seen an event of a later revision.
 	Watch(ctx context.Context, from Rev, f Filter) iter.Seq2[*statev1.Event, error]
-	// Lease takes or renews a named lease for ttl; ErrConflict while another holder's has not run out.
+	// Lease takes or renews a named lease for ttl; ErrConflict while another holder's has not run out. Renewing keeps the
+	// epoch, taking (also one's own that ran out) makes the next one. A ttl <= 0 gives the lease up.
 	Lease(ctx context.Context, name, holder string, ttl time.Duration) (Epoch, error)
 }
 
@@ -67,6 +71,16 @@ type Filter struct {
 	ClusterID string
 	Kind      Kind
 	ID        string
+}
+
+// Query selects objects for Tx.Scan.
+type Query struct {
+	Kind    Kind
+	Index   string // "" = by id
+	Value   string // of the index; with Index "" a prefix of the id
+	Prefix  bool   // every index value that starts with Value, ordered by value, then id
+	Reverse bool   // last first
+	Limit   int    // 0 = all
 }
 
 // Tx is a transaction. Messages given to Put are not kept by reference, messages read are the caller's own.
@@ -80,10 +94,14 @@ type Tx interface {
 	// List yields the objects of a kind, by id, or with index != "" those whose index has the value, by id.
 	// new makes an empty message of the kind.
 	List(k Kind, index, value string, new func() proto.Message) iter.Seq2[string, proto.Message]
+	// Scan yields the objects that q selects, in order of index value, then id. The transaction may be written to
+	// meanwhile.
+	Scan(q Query, new func() proto.Message) iter.Seq2[string, proto.Message]
 	// Lookup finds the id of the object that holds a unique name in a project; ErrNotFound.
 	Lookup(k Kind, project, name string) (string, error)
 
-	// Schedule sets the one timer of key (replacing the former); Unschedule drops it. Due yields keys due by t, oldest first.
+	// Schedule sets the one timer of key (replacing the former), rounded up to the millisecond; Unschedule drops it.
+	// Due yields keys due by t, oldest first, at most limit (0 = all).
 	Schedule(key Key, at time.Time) error
 	Unschedule(key Key) error
 	Due(by time.Time, limit int) []Key
@@ -92,7 +110,8 @@ type Tx interface {
 	// Scheduled is the timer of key; false when it has none.
 	Scheduled(key Key) (time.Time, bool)
 
-	// Intents are kept by (node, attempt) and found by token, also after release, until PruneIntents.
+	// Intents are kept by (node, attempt) and found by token, also after release, until PruneIntents. An attempt keeps
+	// its token: PutIntent with another one, or with one that another attempt holds, is ErrConflict.
 	PutIntent(in *statev1.Intent) error
 	Intent(nodeID string, attempt int32) (*statev1.Intent, error)
 	IntentByToken(token string) (*statev1.Intent, error)
