@@ -206,3 +206,39 @@ func (c *Column) toFloat() {
 	}
 	c.ints, c.kind = nil, Float
 }
+
+// Pick makes a column whose row i is levels[choice[i]]. Levels share a kind;
+// if they do not, the column is text.
+func Pick(name string, levels []Value, choice []int) *Column {
+	kind := Text
+	if len(levels) > 0 {
+		kind = levels[0].kind
+		for _, l := range levels {
+			if l.kind != kind {
+				kind = Text
+			}
+		}
+	}
+	c := &Column{name: name, kind: kind, n: len(choice)}
+	switch kind {
+	case Float:
+		c.floats = make([]float64, c.n)
+		for i, k := range choice {
+			c.floats[i] = levels[k].f
+		}
+	case Text:
+		c.codes = make([]int32, c.n)
+		for _, l := range levels {
+			c.dict = append(c.dict, l.String())
+		}
+		for i, k := range choice {
+			c.codes[i] = int32(k)
+		}
+	default:
+		c.ints = make([]int64, c.n)
+		for i, k := range choice {
+			c.ints[i] = levels[k].i
+		}
+	}
+	return c
+}

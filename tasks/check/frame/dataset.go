@@ -90,13 +90,22 @@ func NewDataset(t *Table, roles Roles) (*Dataset, error) {
 }
 
 // Label returns the label column, or nil.
-func (d *Dataset) Label() *Column { return d.Column(d.roles.Label) }
+func (d *Dataset) Label() *Column { return d.role(d.roles.Label) }
 
 // Index returns the index column, or nil.
-func (d *Dataset) Index() *Column { return d.Column(d.roles.Index) }
+func (d *Dataset) Index() *Column { return d.role(d.roles.Index) }
 
 // Datetime returns the datetime column, or nil.
-func (d *Dataset) Datetime() *Column { return d.Column(d.roles.Datetime) }
+func (d *Dataset) Datetime() *Column { return d.role(d.roles.Datetime) }
+
+// role returns the named column; an absent role has no name, though a file may
+// have a column without one.
+func (d *Dataset) role(name string) *Column {
+	if name == "" {
+		return nil
+	}
+	return d.Column(name)
+}
 
 // Roles returns the roles as given.
 func (d *Dataset) Roles() Roles { return d.roles }

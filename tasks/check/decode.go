@@ -1,0 +1,420 @@
+package check
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"aloft/tasks/check/engine"
+	"aloft/tasks/check/frame"
+	"aloft/tasks/check/nearest"
+)
+
+// decoder collects the problems of a document while it reads it.
+type decoder struct {
+	spec     *SuiteSpec
+	problems []Problem
+}
+
+// maxDepth bounds how deep a document may nest, so that aliases cannot make
+// a small file large.
+const maxDepth = 32
+
+// kinds maps the type names that documents may use, pandas' among them.
+var kinds = map[string]frame.Kind{
+	"int": frame.Int, "int64": frame.Int, "integer": frame.Int,
+	"float": frame.Float, "float64": frame.Float, "number": frame.Float,
+	"bool": frame.Bool, "boolean": frame.Bool,
+	"text": frame.Text, "str": frame.Text, "string": frame.Text, "object": frame.Text, "category": frame.Text,
+	"datetime": frame.Time, "date": frame.Time, "datetime64[ns]": frame.Time,
+}
+
+func decodeSpec(file string, node *yaml.Node) (*SuiteSpec, error) {
+	d := &decoder{spec: &SuiteSpec{Kind: "tabular", Seed: 42, FailOn: engine.FailOnFail, file: file, lines: make(map[string]int)}}
+	d.document(node)
+	if len(d.problems) == 0 {
+		if err := d.spec.build(); err != nil {
+			return nil, err
+		}
+	} else if err := (*SpecError)(nil); errors.As(d.spec.build(), &err) {
+		d.problems = append(d.problems, err.Problems...) // all problems at once
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return nil, &SpecError{File: file, Problems: d.problems}
+	}
+	return d.spec, nil
+}
+
+func (d *decoder) fault(node *yaml.Node, path, format string, args ...any) {
+	d.problems = append(d.problems, Problem{Line: node.Line, Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// entry is a key of a mapping with its reader.
+type entry struct {
+	name string
+	read func(path string, n *yaml.Node)
+}
+
+// mapping reads a mapping with known keys.
+func (d *decoder) mapping(path string, n *yaml.Node, entries []entry) {
+	n = resolve(n)
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, path, "must be a mapping of keys to values, not %s", describe(n))
+		return
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.name
+	}
+	seen := make(map[string]int)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], resolve(n.Content[i+1])
+		at := slices.Index(names, key.Value)
+		if at < 0 {
+			d.fault(key, path, "unknown key %q%s; known are %s", key.Value, nearest.Hint(key.Value, names), strings.Join(names, ", "))
+			continue
+		}
+		if line, dup := seen[key.Value]; dup {
+			d.fault(key, path, "the key %q occurs twice, first in line %d", key.Value, line)
+			continue
+		}
+		seen[key.Value] = key.Line
+		below := key.Value
+		if path != "" {
+			below = path + "." + key.Value
+		}
+		d.spec.lines[below] = key.Line
+		if value.Tag == "!!null" {
+			continue // the default
+		}
+		entries[at].read(below, value)
+	}
+}
+
+func (d *decoder) document(n *yaml.Node) {
+	s := d.spec
+	d.mapping("", n, []entry{
+		{"kind", d.choice(&s.Kind, "tabular")},
+		{"name", d.text(&s.Name)},
+		{"suites", d.suites},
+		{"checks", d.checks},
+		{"train", d.text(&s.Train)},
+		{"test", d.text(&s.Test)},
+		{"label", d.text(&s.Label)},
+		{"task_type", func(p string, n *yaml.Node) {
+			var t string
+			d.choice(&t, engine.Tasks()...)(p, n)
+			s.Task = engine.Task(t)
+		}},
+		{"features", d.texts(&s.Features)},
+		{"categorical", d.texts(&s.Categorical)},
+		{"index", d.text(&s.Index)},
+		{"datetime", d.text(&s.Datetime)},
+		{"datetime_unit", d.choice(&s.DatetimeUnit, "s", "ms", "us", "ns", "m", "h", "D")},
+		{"dtypes", d.types},
+		{"na_values", d.texts(&s.NA)},
+		{"classes", d.classes},
+		{"predictions", func(p string, n *yaml.Node) {
+			d.mapping(p, n, []entry{{"train", d.text(&s.TrainPredictions)}, {"test", d.text(&s.TestPredictions)}})
+		}},
+		{"seed", d.seed},
+		{"fail_on", func(p string, n *yaml.Node) {
+			t := string(s.FailOn)
+			d.choice(&t, string(engine.FailOnFail), string(engine.FailOnWarn), string(engine.FailNever))(p, n)
+			s.FailOn = FailOn(t)
+		}},
+		{"compat", func(p string, n *yaml.Node) {
+			t := ""
+			d.choice(&t, string(engine.Deepchecks))(p, n)
+			s.Compat = engine.Mode(t)
+		}},
+	})
+	if resolve(n).Kind == yaml.MappingNode {
+		d.whole(n)
+	}
+}
+
+// whole checks what no single key can tell.
+func (d *decoder) whole(n *yaml.Node) {
+	s := d.spec
+	at := func(key string) *yaml.Node { return &yaml.Node{Line: cmp.Or(s.lines[key], n.Line)} }
+	_, hasSuites := s.lines["suites"]
+	_, hasChecks := s.lines["checks"]
+	if !hasSuites && !hasChecks || len(d.problems) == 0 && len(s.Suites)+len(s.Checks) == 0 {
+		d.fault(n, "", "nothing to run: add \"suites\" (%s) or \"checks\"", strings.Join(SuiteNames(), ", "))
+	}
+	if s.Train == "" {
+		if s.Test != "" {
+			d.fault(at("test"), "test", "a single table goes under \"train\"")
+		} else {
+			d.fault(n, "", "no table: add \"train\" with a CSV file")
+		}
+	}
+	if s.TestPredictions != "" && s.Test == "" {
+		d.fault(at("predictions.test"), "predictions.test", "there are predictions for a test table, but no \"test\"")
+	}
+	for _, suite := range s.Suites {
+		switch {
+		case suite == TrainTestValidation && s.Test == "":
+			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\"", suite)
+		case suite == ModelEvaluation && s.TrainPredictions == "" && s.TestPredictions == "":
+			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for train and one for test", suite)
+		case suite == ModelEvaluation && s.Label == "":
+			d.fault(at("suites"), "suites", "%s compares predictions with labels: add \"label\"", suite)
+		}
+	}
+}
+
+func (d *decoder) suites(path string, n *yaml.Node) {
+	var names []string
+	d.texts(&names)(path, n)
+	for _, name := range names {
+		if !slices.Contains(SuiteNames(), name) {
+			d.fault(n, path, "unknown suite %q%s; known are %s", name, nearest.Hint(name, SuiteNames()), strings.Join(SuiteNames(), ", "))
+			continue
+		}
+		if slices.Contains(d.spec.Suites, name) {
+			d.fault(n, path, "the suite %q is named twice", name)
+			continue
+		}
+		d.spec.Suites = append(d.spec.Suites, name)
+	}
+}
+
+func (d *decoder) checks(path string, n *yaml.Node) {
+	registry, err := Registry()
+	if err != nil {
+		d.fault(n, path, "%v", err)
+		return
+	}
+	if n.Kind != yaml.SequenceNode {
+		d.fault(n, path, "must be a list of checks, not %s", describe(n))
+		return
+	}
+	for i, e := range n.Content {
+		e = resolve(e)
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.spec.lines[at] = e.Line
+		var c CheckSpec
+		if e.Kind == yaml.ScalarNode {
+			d.text(&c.Check)(at, e)
+		} else {
+			d.mapping(at, e, []entry{
+				{"check", d.text(&c.Check)},
+				{"params", func(p string, n *yaml.Node) { c.Params = d.params(p, n) }},
+				{"conditions", func(p string, n *yaml.Node) { c.Conditions = d.conditions(p, n) }},
+			})
+		}
+		if registry.Lookup(c.Check) == nil {
+			d.fault(e, at, "unknown check %q%s; known are %s", c.Check, nearest.Hint(c.Check, registry.IDs()), strings.Join(registry.IDs(), ", "))
+		}
+		d.spec.Checks = append(d.spec.Checks, c)
+	}
+}
+
+// params reads parameters; their names and types are the check's to judge.
+func (d *decoder) params(path string, n *yaml.Node) map[string]any {
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, path, "must be a mapping of parameters to values, not %s", describe(n))
+		return nil
+	}
+	out := make(map[string]any)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i].Value
+		d.spec.lines[path+"."+key] = n.Content[i].Line
+		v, err := plain(n.Content[i+1], 0)
+		if err != nil {
+			d.fault(n.Content[i], path+"."+key, "%v", err)
+			continue
+		}
+		out[key] = v
+	}
+	return out
+}
+
+// conditions reads a list of condition names or of one-key mappings.
+func (d *decoder) conditions(path string, n *yaml.Node) []engine.Use {
+	if n.Kind != yaml.SequenceNode {
+		d.fault(n, path, "must be a list of conditions, not %s", describe(n))
+		return nil
+	}
+	out := make([]engine.Use, 0, len(n.Content))
+	for i, e := range n.Content {
+		e = resolve(e)
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.spec.lines[at] = e.Line
+		switch {
+		case e.Kind == yaml.ScalarNode && e.Tag == "!!str":
+			out = append(out, engine.Use{ID: e.Value})
+		case e.Kind == yaml.MappingNode && len(e.Content) == 2:
+			use := engine.Use{ID: e.Content[0].Value}
+			if v := resolve(e.Content[1]); v.Tag != "!!null" {
+				use.Args = d.params(at+"."+use.ID, v)
+			}
+			out = append(out, use)
+		default:
+			d.fault(e, at, "must be the name of a condition, or a mapping of one name to its parameters")
+		}
+	}
+	return out
+}
+
+func (d *decoder) types(path string, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		d.fault(n, path, "must be a mapping of columns to types, not %s", describe(n))
+		return
+	}
+	d.spec.Types = make(map[string]frame.Kind)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i].Value, resolve(n.Content[i+1])
+		kind, ok := kinds[value.Value]
+		if !ok {
+			known := []string{"int64", "float64", "bool", "text", "datetime"}
+			d.fault(value, path+"."+name, "unknown type %q%s; known are %s", value.Value, nearest.Hint(value.Value, known), strings.Join(known, ", "))
+			continue
+		}
+		d.spec.Types[name] = kind
+	}
+}
+
+func (d *decoder) classes(path string, n *yaml.Node) {
+	v, err := plain(n, 0)
+	list, ok := v.([]any)
+	if err != nil || !ok || len(list) == 0 {
+		d.fault(n, path, "must be a list of the model's classes in ascending order, not %s", describe(n))
+		return
+	}
+	for _, c := range list {
+		switch c.(type) {
+		case string, int, float64, bool:
+		default:
+			d.fault(n, path, "a class must be a text or a number, not %v", c)
+			return
+		}
+	}
+	d.spec.Classes = list
+}
+
+func (d *decoder) seed(path string, n *yaml.Node) {
+	var v int64
+	if n.Decode(&v) != nil || v < 0 || v > math.MaxUint32 {
+		d.fault(n, path, "must be a whole number from 0 to %d, not %s", uint32(math.MaxUint32), describe(n))
+		return
+	}
+	d.spec.Seed = uint32(v)
+}
+
+func (d *decoder) text(to *string) func(string, *yaml.Node) {
+	return func(path string, n *yaml.Node) {
+		if n.Kind != yaml.ScalarNode || n.Value == "" {
+			d.fault(n, path, "must be a text, not %s", describe(n))
+			return
+		}
+		*to = n.Value
+	}
+}
+
+// texts reads one text or a list of texts.
+func (d *decoder) texts(to *[]string) func(string, *yaml.Node) {
+	return func(path string, n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode {
+			*to = []string{n.Value}
+			return
+		}
+		if n.Kind != yaml.SequenceNode {
+			d.fault(n, path, "must be a list of texts, not %s", describe(n))
+			return
+		}
+		*to = make([]string, 0, len(n.Content))
+		for _, e := range n.Content {
+			e = resolve(e)
+			if e.Kind != yaml.ScalarNode || e.Tag == "!!null" {
+				d.fault(e, path, "must be a list of texts, not of %s", describe(e))
+				return
+			}
+			*to = append(*to, e.Value)
+		}
+	}
+}
+
+func (d *decoder) choice(to *string, allowed ...string) func(string, *yaml.Node) {
+	return func(path string, n *yaml.Node) {
+		if n.Kind != yaml.ScalarNode || !slices.Contains(allowed, n.Value) {
+			hint := ""
+			if n.Kind == yaml.ScalarNode {
+				hint = nearest.Hint(n.Value, allowed)
+			}
+			d.fault(n, path, "must be %s, not %s%s", strings.Join(allowed, " or "), describe(n), hint)
+			return
+		}
+		*to = n.Value
+	}
+}
+
+// plain turns a node into nil, bool, int, float64, string, []any or Object.
+func plain(n *yaml.Node, depth int) (any, error) {
+	n = resolve(n)
+	if depth > maxDepth {
+		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+	}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		out := make([]any, 0, len(n.Content))
+		for _, e := range n.Content {
+			v, err := plain(e, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, v)
+		}
+		return out, nil
+	case yaml.MappingNode:
+		out := make(engine.Object, 0, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			v, err := plain(n.Content[i+1], depth+1)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, engine.Field{Key: n.Content[i].Value, Value: v})
+		}
+		return out, nil
+	default:
+		var v any
+		if err := n.Decode(&v); err != nil {
+			return nil, fmt.Errorf("unreadable value %q", n.Value)
+		}
+		switch v.(type) {
+		case nil, bool, int, float64, string:
+			return v, nil
+		}
+		return n.Value, nil // dates and the like are texts here
+	}
+}
+
+// resolve follows an alias.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	return n
+}
+
+// describe names what a node is, for messages.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	if n.Tag == "!!null" {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", n.Value)
+}

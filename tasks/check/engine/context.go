@@ -1,0 +1,175 @@
+package engine
+
+import (
+	"aloft/tasks/check/frame"
+	"aloft/tasks/check/stats"
+)
+
+// Which names a side: "train" or "test".
+type Which string
+
+// The sides.
+const (
+	Train Which = "train"
+	Test  Which = "test"
+)
+
+// Side is one of the two tables with its predictions.
+type Side struct {
+	Which Which
+	Data  *frame.Dataset
+	// Offset is added to row numbers in results: test rows follow train rows.
+	Offset int
+
+	pred   *Predictions
+	orders map[int][]int32 // by seed
+}
+
+// Context is what a check sees of the inputs. It is valid during one Run.
+type Context struct {
+	mode    Mode
+	task    Task
+	classes []frame.Value
+	train   *Side
+	test    *Side
+	current *Side
+}
+
+func newContext(in *Inputs) (*Context, error) {
+	if err := in.validate(); err != nil {
+		return nil, err
+	}
+	task, classes, err := in.resolve()
+	if err != nil {
+		return nil, err
+	}
+	c := &Context{mode: in.Mode, task: task, classes: classes}
+	c.train = &Side{Which: Train, Data: in.Train, pred: in.TrainPredictions}
+	if in.Test != nil {
+		c.test = &Side{Which: Test, Data: in.Test, Offset: in.Train.Rows(), pred: in.TestPredictions}
+	}
+	return c, nil
+}
+
+// Mode returns the mode of the run.
+func (c *Context) Mode() Mode { return c.mode }
+
+// Task returns the task; Unknown without labels and predictions.
+func (c *Context) Task() Task { return c.task }
+
+// Classes lists the model's classes in ascending order; nil for regression.
+func (c *Context) Classes() []frame.Value { return c.classes }
+
+// Side returns the side that a single-dataset check runs on.
+func (c *Context) Side() *Side { return c.current }
+
+// Train returns the train side; it is always there.
+func (c *Context) Train() *Side { return c.train }
+
+// Test returns the test side, nil without a test table. Checks of scope
+// TrainTest are not run without one.
+func (c *Context) Test() *Side { return c.test }
+
+// Classification refuses regression tasks.
+func (c *Context) Classification() error {
+	if c.task == Regression && c.train.Data.Label() != nil {
+		return irrelevant(ModelValidation, "Check is irrelevant for regression tasks")
+	}
+	return nil
+}
+
+// Label returns the side's label column, or the error for its absence.
+func (s *Side) Label() (*frame.Column, error) {
+	if l := s.Data.Label(); l != nil {
+		return l, nil
+	}
+	return nil, missing(NotSupported, "Dataset does not contain a label column")
+}
+
+// Features returns the side's features, or the error for their absence.
+func (s *Side) Features() ([]string, error) {
+	if f := s.Data.Features(); len(f) > 0 {
+		return f, nil
+	}
+	return nil, missing(NotSupported, "Dataset does not contain any feature columns")
+}
+
+// Predictions returns the side's predictions, or the error for their absence.
+// Labels are always set: without predicted labels each row's most probable
+// class is taken, the first of equals.
+func (s *Side) Predictions() (*Predictions, error) {
+	if s.pred == nil {
+		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
+	}
+	if s.pred.Labels == nil {
+		p := *s.pred
+		p.Labels = mostProbable(s.pred)
+		s.pred = &p
+	}
+	return s.pred, nil
+}
+
+// Probabilities is Predictions for checks that need probabilities.
+func (s *Side) Probabilities() (*Predictions, error) {
+	p, err := s.Predictions()
+	if err != nil {
+		return nil, err
+	}
+	if p.Proba == nil {
+		return nil, missing(NotSupported, "Predicted probabilities not supplied. The check requires probabilities, "+
+			"one column proba_<class> for each class in the predictions, and not only predicted classes.")
+	}
+	return p, nil
+}
+
+// Sample returns the rows, in order, of a sample of at most n_samples rows
+// seeded with random_state. It shuffles even when it drops nothing.
+func (s *Side) Sample(args Args) []int32 {
+	n, seed := args.Int("n_samples"), args.Int("random_state")
+	order, ok := s.orders[seed]
+	if !ok {
+		order = stats.Permutation(s.Data.Rows(), uint32(seed))
+		if s.orders == nil {
+			s.orders = make(map[int][]int32)
+		}
+		s.orders[seed] = order
+	}
+	if args.IsNull("n_samples") {
+		return order
+	}
+	return order[:min(n, len(order))]
+}
+
+// Labelled returns the rows of Sample whose label is present.
+func (s *Side) Labelled(args Args) ([]int32, error) {
+	label, err := s.Label()
+	if err != nil {
+		return nil, err
+	}
+	rows := s.Sample(args)
+	if !label.HasNulls() {
+		return rows, nil
+	}
+	kept := make([]int32, 0, len(rows))
+	for _, r := range rows {
+		if !label.IsNull(int(r)) {
+			kept = append(kept, r)
+		}
+	}
+	if len(kept) == 0 {
+		return nil, Errorf(DatasetValidation, "Can't calculate scores: every label of the %s dataset is null", s.Which)
+	}
+	return kept, nil
+}
+
+func mostProbable(p *Predictions) *frame.Column {
+	best := make([]int, p.Rows())
+	for i := range best {
+		for k := range p.Proba {
+			if p.Proba[k][i] > p.Proba[best[i]][i] {
+				best[i] = k
+			}
+		}
+	}
+	return frame.Pick("y_pred", p.Classes, best)
+}

@@ -1,0 +1,61 @@
+package engine
+
+// Display is something a report shows beside a result, as data: how it looks
+// is the report's matter.
+type Display interface{ display() }
+
+// Note is a paragraph.
+type Note struct{ Text string }
+
+// TableView is a titled table.
+type TableView struct {
+	Title string
+	Grid  Grid
+}
+
+// Heatmap is a matrix of counts shown as shades, rows against columns.
+type Heatmap struct {
+	Title            string
+	RowName, ColName string // what rows and columns stand for
+	Rows, Cols       []string
+	Values           [][]float64
+	// Shares, when set, are what the shades show (0 to 1 by row).
+	Shares [][]float64
+}
+
+// Line is one curve of a LineChart.
+type Line struct {
+	Name string
+	X, Y []float64
+	// Mark is the index of a point to point out, with its text; -1 for none.
+	Mark     int
+	MarkText string
+}
+
+// LineChart is a set of curves on common axes.
+type LineChart struct {
+	Title, XName, YName    string
+	XMin, XMax, YMin, YMax float64
+	Diagonal               bool // draw the line of no skill
+	Lines                  []Line
+}
+
+// BarGroup is one label of a BarChart with a value for each series; NaN is a
+// value that could not be computed.
+type BarGroup struct {
+	Label  string
+	Values []float64
+}
+
+// BarChart shows groups of bars side by side.
+type BarChart struct {
+	Title  string
+	Series []string
+	Groups []BarGroup
+}
+
+func (Note) display()      {}
+func (TableView) display() {}
+func (Heatmap) display()   {}
+func (LineChart) display() {}
+func (BarChart) display()  {}

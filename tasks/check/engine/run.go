@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"aloft/tasks/check/frame"
+)
+
+// Run runs a suite. Faults of the data, and checks that fail, are part of the
+// report; the error tells only that the run was cancelled.
+func Run(ctx context.Context, suite Suite, in Inputs) (*Report, error) {
+	started := time.Now()
+	r := &Report{Kind: "tabular", Name: in.Name, Suite: suite.Name, Mode: in.Mode, Seed: in.Seed, FailOn: FailOnFail, Started: started}
+	if in.Train != nil {
+		r.Train = shape(in.Train)
+	}
+	if in.Test != nil {
+		s := shape(in.Test)
+		r.Test = &s
+	}
+	c, err := newContext(&in)
+	if err != nil {
+		r.Err = asError(err)
+		return r, nil
+	}
+	r.Task, r.Classes = c.task, c.classes
+	for i := range suite.Items {
+		item := &suite.Items[i]
+		for _, s := range c.sides(item.Def.Scope) {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("run checks: %w", err)
+			}
+			r.Outcomes = append(r.Outcomes, c.runOne(ctx, item, s))
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("run checks: %w", err)
+	}
+	r.Elapsed = time.Since(started)
+	return r, nil
+}
+
+// sides lists what a check of the scope runs on; nil stands for both.
+func (c *Context) sides(scope Scope) []*Side {
+	if scope == TrainTest {
+		return []*Side{nil}
+	}
+	if c.test == nil {
+		return []*Side{c.train}
+	}
+	return []*Side{c.train, c.test}
+}
+
+func (c *Context) runOne(ctx context.Context, item *Item, side *Side) Outcome {
+	o := Outcome{Suite: item.Suite, Def: item.Def, Args: item.Args, Header: item.Def.Title(), Demanded: item.Demanded}
+	o.Sampled = c.sampled(item.Args)
+	run := *c // checks must not see each other's state
+	run.current = side
+	if side != nil {
+		o.Which = side.Which
+	}
+	started := time.Now()
+	result, err := c.guarded(ctx, item, &run)
+	o.Elapsed = time.Since(started)
+	if err != nil {
+		o.Err = asError(err)
+		return o
+	}
+	o.Result = result
+	for i := range item.Conditions {
+		o.Conditions = append(o.Conditions, judge(&item.Conditions[i], result))
+	}
+	return o
+}
+
+// guarded runs the check. A crash must not take the other checks along, and
+// must never look like a pass: this is the one place that recovers.
+func (c *Context) guarded(ctx context.Context, item *Item, run *Context) (result Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = Errorf(Internal, "the check crashed: %v", p)
+		}
+	}()
+	if item.Def.Scope == TrainTest && run.test == nil {
+		return Result{}, missing(NotSupported, "Check is irrelevant if not supplied with both train and test datasets")
+	}
+	result, err = item.Check.Run(ctx, run)
+	if err == nil && result.Value == nil {
+		err = Errorf(Internal, "the check gave no value")
+	}
+	return result, err
+}
+
+// judge applies a condition; one that fails to judge, or crashes, is in error.
+func judge(c *Condition, r Result) (j Judged) {
+	j = Judged{ID: c.ID, Name: c.Name, Params: c.Params}
+	defer func() {
+		if p := recover(); p != nil {
+			j.Verdict, j.Details = Broken, fmt.Sprintf("Exception in condition: %s: %v", Internal, p)
+		}
+	}()
+	verdict, details, err := c.Judge(r)
+	if err != nil {
+		e := asError(err)
+		j.Verdict, j.Details = Broken, fmt.Sprintf("Exception in condition: %s: %s", e.Class, e.Message)
+		return j
+	}
+	j.Verdict, j.Details = verdict, details
+	return j
+}
+
+func (c *Context) sampled(args Args) Sampled {
+	s := Sampled{TrainTotal: c.train.Data.Rows()}
+	if c.test != nil {
+		s.TestTotal = c.test.Data.Rows()
+	}
+	s.Train, s.Test = s.TrainTotal, s.TestTotal
+	if n, ok := args["n_samples"].(int); ok {
+		s.Train, s.Test = min(s.Train, n), min(s.Test, n)
+	}
+	return s
+}
+
+func shape(d *frame.Dataset) Shape {
+	roles := d.Roles()
+	return Shape{
+		Rows: d.Rows(), Columns: len(d.Columns()),
+		Features: slices.Clone(d.Features()), Categorical: slices.Clone(d.CategoricalFeatures()), Numerical: d.NumericalFeatures(),
+		Label: roles.Label, Index: roles.Index, Datetime: roles.Datetime,
+	}
+}
