@@ -396,4 +396,3 @@ func readJSON(t *testing.T, path string, into any) {
 		t.Fatalf("%s: %v", path, err)
 	}
 }
-
