@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aloft/controller/socket"
+	controlv1 "aloft/proto/sky/control/v1"
+)
+
+func newAPICmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "api", Short: "The controller: start, stop, status, info, logs"}
+	cmd.AddCommand(a.apiStart(), a.apiStop(), a.apiStatus(), a.apiInfo(), a.apiLogs())
+	return cmd
+}
+
+func (a *app) apiStart() *cobra.Command {
+	var output, host string
+	var deploy, foreground bool
+	cmd := &cobra.Command{
+		Use:   "start",
+		Short: "Start the controller unless it runs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			if deploy || cmd.Flags().Changed("host") {
+				return usageError("--deploy and --host: this controller listens on a unix socket only")
+			}
+			if foreground {
+				return a.runController(cmd.Context(), -1)
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			info, err := c.Info(cmd.Context(), &controlv1.InfoRequest{})
+			if err != nil {
+				return rpcError("ask the controller who it is", err)
+			}
+			if output == "json" {
+				return a.printJSON(infoJSON(info))
+			}
+			a.say("%s Controller running: pid %d, %s", a.style(styleGreen, "✓"), info.GetPid(), info.GetSocket())
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "run it here instead of in the background")
+	cmd.Flags().BoolVar(&deploy, "deploy", false, "not supported")
+	cmd.Flags().StringVar(&host, "host", "", "not supported")
+	_ = cmd.Flags().MarkHidden("deploy")
+	_ = cmd.Flags().MarkHidden("host")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) apiStop() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the controller; clusters and jobs go on without it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			c, info, err := a.dial(cmd.Context())
+			if errors.Is(err, errNoController) {
+				if output == "json" {
+					return a.printJSON(map[string]any{"ok": true, "stopped": false})
+				}
+				a.say("No controller is running.")
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if _, err := c.Shutdown(cmd.Context(), &controlv1.ShutdownRequest{}); err != nil {
+				return rpcError("stop the controller", err)
+			}
+			if err := a.waitGone(cmd.Context(), info.GetPid()); err != nil {
+				return err
+			}
+			if output == "json" {
+				return a.printJSON(map[string]any{"ok": true, "stopped": true, "pid": info.GetPid()})
+			}
+			a.say("%s Controller stopped (pid %d).", a.style(styleGreen, "✓"), info.GetPid())
+			return nil
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func infoJSON(i *controlv1.InfoResponse) map[string]any {
+	return map[string]any{"status": "healthy", "pid": i.GetPid(), "socket": i.GetSocket(), "version": i.GetVersion(), "commit": i.GetCommit(),
+		"home": i.GetHome(), "started_ms": i.GetStartedMs(), "installation": i.GetInstallation(), "epoch": i.GetEpoch(),
+		"sessions": i.GetSessions(), "ready": i.GetReady()}
+}
+
+func (a *app) apiInfo() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "info",
+		Short: "Who answers: process, socket, version, home",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			i, err := c.Info(cmd.Context(), &controlv1.InfoRequest{})
+			if err != nil {
+				return rpcError("ask the controller who it is", err)
+			}
+			if output == "json" {
+				return a.printJSON(infoJSON(i))
+			}
+			a.say("Client version: %s (commit %s)", version, commit)
+			a.say("Controller: %s", i.GetSocket())
+			a.say("├── Status: healthy, version %s (commit %s), pid %d, up %s", i.GetVersion(), i.GetCommit(), i.GetPid(), between(i.GetStartedMs(), 0, time.Now()))
+			a.say("├── Home: %s", i.GetHome())
+			a.say("├── Installation: %s, epoch %d", i.GetInstallation(), i.GetEpoch())
+			a.say("└── Agent sessions: %d", i.GetSessions())
+			return nil
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) apiStatus() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Whether the controller runs; starts nothing",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			c, i, err := a.dial(cmd.Context())
+			if errors.Is(err, errNoController) {
+				path, perr := socket.Path(a.home)
+				if perr != nil {
+					return &exitError{code: exitConfig, err: perr}
+				}
+				if output == "json" {
+					if err := a.printJSON(map[string]any{"status": "stopped", "socket": path, "home": a.home}); err != nil {
+						return err
+					}
+				} else {
+					a.say("No controller is running for %s.", a.home)
+				}
+				return &exitError{code: exitFailure}
+			}
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if output == "json" {
+				return a.printJSON(infoJSON(i))
+			}
+			a.say("Controller running: pid %d, version %s, up %s.", i.GetPid(), i.GetVersion(), between(i.GetStartedMs(), 0, time.Now()))
+			return nil
+		},
+	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) apiLogs() *cobra.Command {
+	var tail int
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "logs",
+		Short: "The controller's own log",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f, err := os.Open(filepath.Join(a.home, "controller.log"))
+			if errors.Is(err, os.ErrNotExist) {
+				return &exitError{code: exitNotFound, err: fmt.Errorf("%s: no controller has run here", filepath.Join(a.home, "controller.log"))}
+			}
+			if err != nil {
+				return fmt.Errorf("open the controller's log: %w", err)
+			}
+			defer f.Close()
+			return a.copyLog(cmd.Context(), f, tail, follow)
+		},
+	}
+	cmd.Flags().IntVar(&tail, "tail", 0, "last N lines; 0 = everything")
+	cmd.Flags().BoolVar(&follow, "follow", false, "keep showing what is appended")
+	return cmd
+}
+
+// copyLog prints the last lines of a file, then with follow what is appended to it.
+func (a *app) copyLog(ctx context.Context, f *os.File, tail int, follow bool) error {
+	r := bufio.NewReaderSize(f, 64<<10)
+	var last []string
+	for {
+		line, err := r.ReadString('\n')
+		if line != "" {
+			if tail > 0 {
+				if last = append(last, line); len(last) > tail {
+					last = last[1:]
+				}
+			} else if _, werr := io.WriteString(a.out, line); werr != nil {
+				return werr
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	if _, err := io.WriteString(a.out, strings.Join(last, "")); err != nil {
+		return err
+	}
+	if !follow {
+		return nil
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return &exitError{code: exitInterrupted}
+		case <-tick.C:
+			if _, err := io.Copy(a.out, r); err != nil {
+				return err
+			}
+		}
+	}
+}

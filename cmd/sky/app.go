@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+	"google.golang.org/grpc/status"
+
+	statev1 "aloft/proto/sky/state/v1"
+)
+
+// app is what every command shares: streams, environment and where the state lives.
+type app struct {
+	in       io.Reader
+	out      io.Writer
+	errOut   io.Writer
+	getenv   func(string) (string, bool)
+	home     string
+	ttyIn    bool
+	ttyOut   bool
+	ttyErr   bool
+	width    int
+	mu       sync.Mutex // one writer at a time on out and errOut
+	spinning bool       // a transient line stands on errOut
+}
+
+// newApp reads the process's surroundings.
+func newApp() (*app, error) {
+	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.LookupEnv}
+	a.ttyIn = term.IsTerminal(int(os.Stdin.Fd()))
+	a.ttyOut = term.IsTerminal(int(os.Stdout.Fd()))
+	a.ttyErr = term.IsTerminal(int(os.Stderr.Fd()))
+	a.width = 120
+	if a.ttyOut {
+		if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 20 {
+			a.width = w
+		}
+	}
+	home, err := aloftHome(a.getenv)
+	if err != nil {
+		return nil, err
+	}
+	a.home = home
+	return a, nil
+}
+
+// aloftHome is $ALOFT_HOME, else ~/.aloft, made absolute.
+func aloftHome(getenv func(string) (string, bool)) (string, error) {
+	if h, ok := getenv("ALOFT_HOME"); ok && h != "" {
+		abs, err := filepath.Abs(h)
+		if err != nil {
+			return "", fmt.Errorf("ALOFT_HOME %q: %w", h, err)
+		}
+		return abs, nil
+	}
+	h, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no home directory (set ALOFT_HOME): %w", err)
+	}
+	return filepath.Join(h, ".aloft"), nil
+}
+
+// userName is who launches, for SKYPILOT_USER and the tables.
+func (a *app) userName() string {
+	for _, k := range []string{"SKYPILOT_USER", "USER", "LOGNAME"} {
+		if v, ok := a.getenv(k); ok && v != "" {
+			return v
+		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "user"
+}
+
+func (a *app) color() bool {
+	if v, ok := a.getenv("NO_COLOR"); ok && v != "" {
+		return false
+	}
+	if t, _ := a.getenv("TERM"); t == "dumb" {
+		return false
+	}
+	return a.ttyOut
+}
+
+// Styles of the terminal, by meaning.
+const (
+	styleBold  = "1"
+	styleDim   = "2"
+	styleRed   = "31"
+	styleGreen = "32"
+	styleAmber = "33"
+	styleCyan  = "36"
+)
+
+func (a *app) style(code, s string) string {
+	if !a.color() || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// say prints a line for people on standard output.
+func (a *app) say(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.clearSpinner()
+	fmt.Fprintf(a.out, format+"\n", args...)
+}
+
+// note prints a line on standard error.
+func (a *app) note(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.clearSpinner()
+	fmt.Fprintf(a.errOut, format+"\n", args...)
+}
+
+// spin shows what is being waited for as a transient line, on a terminal only.
+func (a *app) spin(format string, args ...any) {
+	if !a.ttyErr {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	text := fmt.Sprintf(format, args...)
+	if r := []rune(text); len(r) > a.width-3 {
+		text = string(r[:a.width-3])
+	}
+	fmt.Fprintf(a.errOut, "\r\x1b[K%s", text)
+	a.spinning = true
+}
+
+func (a *app) endSpin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.clearSpinner()
+}
+
+// clearSpinner is called with mu held.
+func (a *app) clearSpinner() {
+	if a.spinning {
+		fmt.Fprint(a.errOut, "\r\x1b[K")
+		a.spinning = false
+	}
+}
+
+// printJSON writes one indented JSON document.
+func (a *app) printJSON(v any) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// jsonError is how any command reports a failure under -o json, on standard output as the last document.
+type jsonError struct {
+	OK      bool   `json:"ok"`
+	Error   string `json:"error"`
+	Kind    string `json:"kind,omitempty"`
+	Code    string `json:"code,omitempty"`
+	Hint    string `json:"hint,omitempty"`
+	ExitInt int    `json:"exit_code"`
+}
+
+// failureOf finds the Failure detail that the controller puts on every refused call.
+func failureOf(err error) *statev1.Failure {
+	var st interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &st) {
+		return nil
+	}
+	for _, d := range st.GRPCStatus().Details() {
+		if f, ok := d.(*statev1.Failure); ok {
+			return f
+		}
+	}
+	return nil
+}
+
+// rpcError turns a failed call into an exit code and one clear sentence.
+func rpcError(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) || status.Convert(err).Code().String() == "Canceled" {
+		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+	}
+	if f := failureOf(err); f != nil {
+		return &exitError{code: codeOfKind(f.GetKind()), err: &failureError{f}}
+	}
+	return &exitError{code: exitFailure, err: fmt.Errorf("%s: %s", doing, status.Convert(err).Message())}
+}
+
+// failureError shows a Failure to a person.
+type failureError struct{ f *statev1.Failure }
+
+func (e *failureError) Error() string {
+	s := e.f.GetMessage()
+	if h := e.f.GetHint(); h != "" {
+		s += "\n  " + h
+	}
+	return s
+}
+
+// usageError is a mistake in flags or arguments.
+func usageError(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// confirm asks a yes/no question, default yes. Without a terminal it fails naming the flag.
+func (a *app) confirm(yes bool, question string) error {
+	if yes {
+		return nil
+	}
+	if !a.ttyIn {
+		return usageError("%s Nobody can answer here: pass -y to proceed", question)
+	}
+	a.mu.Lock()
+	a.clearSpinner()
+	fmt.Fprintf(a.out, "%s [Y/n]: ", question)
+	a.mu.Unlock()
+	answer, err := readLine(a.in)
+	if err != nil {
+		return &exitError{code: exitInterrupted, err: errors.New("aborted")}
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "", "y", "yes":
+		return nil
+	}
+	return &exitError{code: exitFailure, err: errors.New("aborted: nothing was changed")}
+}
+
+// readLine reads bytes up to a newline without reading ahead.
+func readLine(r io.Reader) (string, error) {
+	var b []byte
+	one := make([]byte, 1)
+	for {
+		n, err := r.Read(one)
+		if n == 1 {
+			if one[0] == '\n' {
+				return string(b), nil
+			}
+			b = append(b, one[0])
+		}
+		if err != nil {
+			if len(b) > 0 && errors.Is(err, io.EOF) {
+				return string(b), nil
+			}
+			return "", err
+		}
+	}
+}

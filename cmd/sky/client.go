@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"aloft/controller/socket"
+	controlv1 "aloft/proto/sky/control/v1"
+)
+
+// client is a connection to the controller.
+type client struct {
+	controlv1.ControlClient
+	conn *grpc.ClientConn
+}
+
+func (c *client) Close() { c.conn.Close() }
+
+// errNoController says that none answers on the socket.
+var errNoController = errors.New("no controller is running")
+
+// connect reaches the controller, starting one when none answers, and replaces one of another build.
+func (a *app) connect(ctx context.Context) (*client, error) {
+	c, info, err := a.dial(ctx)
+	switch {
+	case errors.Is(err, errNoController):
+		if err := a.startController(ctx); err != nil {
+			return nil, err
+		}
+		c, _, err = a.dial(ctx)
+		return c, err
+	case err != nil:
+		return nil, err
+	}
+	if info.GetVersion() != version || info.GetCommit() != commit {
+		// The daemon is of another build: it finishes its commits and goes; agents and jobs run on without it.
+		a.note("Replacing the controller of version %s by %s.", info.GetVersion(), version)
+		if _, err := c.Shutdown(ctx, &controlv1.ShutdownRequest{}); err != nil {
+			c.Close()
+			return nil, rpcError("stop the old controller", err)
+		}
+		c.Close()
+		if err := a.waitGone(ctx, info.GetPid()); err != nil {
+			return nil, err
+		}
+		if err := a.startController(ctx); err != nil {
+			return nil, err
+		}
+		c, _, err = a.dial(ctx)
+		return c, err
+	}
+	return c, nil
+}
+
+// dial reaches a running controller; errNoController when none answers.
+func (a *app) dial(ctx context.Context) (*client, *controlv1.InfoResponse, error) {
+	path, err := socket.Path(a.home)
+	if err != nil {
+		return nil, nil, &exitError{code: exitConfig, err: err}
+	}
+	probe, err := net.DialTimeout("unix", path, 2*time.Second)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
+			return nil, nil, errNoController
+		}
+		return nil, nil, &exitError{code: exitFailure, err: fmt.Errorf("controller socket %s: %w", path, err)}
+	}
+	first := make(chan net.Conn, 1)
+	first <- probe
+	conn, err := grpc.NewClient("passthrough:///controller",
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)),
+		grpc.WithInitialWindowSize(4<<20), grpc.WithInitialConnWindowSize(8<<20),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			select {
+			case c := <-first:
+				return c, nil
+			default:
+			}
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		}))
+	if err != nil {
+		probe.Close()
+		return nil, nil, fmt.Errorf("connect to the controller: %w", err)
+	}
+	c := &client{ControlClient: controlv1.NewControlClient(conn), conn: conn}
+	ictx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	info, err := c.Info(ictx, &controlv1.InfoRequest{})
+	if err != nil {
+		c.Close()
+		if ctx.Err() != nil {
+			return nil, nil, &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+		}
+		return nil, nil, rpcError("ask the controller who it is", err)
+	}
+	return c, info, nil
+}
+
+// waitGone waits until the process is no more.
+func (a *app) waitGone(ctx context.Context, pid int64) error {
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if err := syscall.Kill(int(pid), 0); errors.Is(err, syscall.ESRCH) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+		case <-deadline.C:
+			return &exitError{code: exitFailure, err: fmt.Errorf("the controller (pid %d) does not end: kill it and run again", pid)}
+		case <-tick.C:
+		}
+	}
+}
+
+// startController runs `sky controller` in a session of its own and waits until it says that it serves.
+// Several command lines may do this at once: the lock under the home lets one daemon live, the others see it answer.
+func (a *app) startController(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	if err := os.MkdirAll(a.home, 0o700); err != nil {
+		return &exitError{code: exitConfig, err: fmt.Errorf("make %s: %w", a.home, err)}
+	}
+	logPath := filepath.Join(a.home, "controller.log")
+	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return &exitError{code: exitConfig, err: fmt.Errorf("open the controller's log: %w", err)}
+	}
+	defer logFile.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	defer r.Close()
+	cmd := exec.Command(self, "controller", "--ready-fd", "3")
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	cmd.ExtraFiles = []*os.File{w}
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.Env = append(os.Environ(), "ALOFT_HOME="+a.home)
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		return fmt.Errorf("start the controller: %w", err)
+	}
+	w.Close()
+	go cmd.Wait() // reaps it when it ends before we do
+	type answer struct {
+		line string
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(r).ReadString('\n')
+		got <- answer{strings.TrimSpace(line), err}
+	}()
+	limit := time.NewTimer(30 * time.Second)
+	defer limit.Stop()
+	select {
+	case <-ctx.Done():
+		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+	case <-limit.C:
+		return &exitError{code: exitFailure, err: fmt.Errorf("the controller did not answer within 30 s: see %s", logPath)}
+	case x := <-got:
+		switch {
+		case x.line == "ready" || x.line == "running":
+			return nil
+		case x.line != "":
+			return &exitError{code: exitConfig, err: errors.New(strings.ReplaceAll(x.line, "\\n", "\n"))}
+		case errors.Is(x.err, io.EOF):
+			return &exitError{code: exitFailure, err: fmt.Errorf("the controller ended at once: see %s", logPath)}
+		}
+		return &exitError{code: exitFailure, err: fmt.Errorf("start the controller: %w", x.err)}
+	}
+}

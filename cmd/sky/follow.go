@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	controlv1 "aloft/proto/sky/control/v1"
+)
+
+// lineLimit is how much of an unfinished line is held back before it is printed in pieces.
+const lineLimit = 1 << 20
+
+// logPrinter puts the bytes of several ranks on one screen, whole lines at a time, each with its rank's prefix.
+type logPrinter struct {
+	a          *app
+	w          *bufio.Writer
+	name       string // task
+	timestamps bool
+	plain      bool // no prefix
+	json       func(any) error
+	held       map[string]*heldLine
+	err        error
+}
+
+type heldLine struct {
+	buf    []byte
+	prefix []byte
+	cont   bool // the start of this line is on the screen already
+	atMS   int64
+}
+
+func (a *app) newLogPrinter(name string, timestamps bool) *logPrinter {
+	if name == "" {
+		name = "task"
+	}
+	return &logPrinter{a: a, w: bufio.NewWriterSize(a.out, 256<<10), name: name, timestamps: timestamps, held: map[string]*heldLine{}}
+}
+
+// prefix is SkyPilot's: (task, pid=1), (head, rank=0, pid=1), (worker1, rank=1, pid=1, ip=10.0.0.5), (setup pid=1).
+func (p *logPrinter) prefix(f *controlv1.LogFrame) string {
+	who := ""
+	switch {
+	case f.GetNumRanks() <= 1:
+	case f.GetSlot() == 0:
+		who = "head"
+	default:
+		who = fmt.Sprintf("worker%d", f.GetSlot())
+	}
+	switch f.GetStream() {
+	case "setup":
+		if who != "" {
+			return fmt.Sprintf("(setup, %s, pid=%d) ", who, f.GetPid())
+		}
+		return fmt.Sprintf("(setup pid=%d) ", f.GetPid())
+	case "run":
+	default:
+		return "(" + f.GetStream() + ") "
+	}
+	switch {
+	case who == "":
+		return fmt.Sprintf("(%s, pid=%d) ", p.name, f.GetPid())
+	case f.GetSlot() == 0:
+		return fmt.Sprintf("(head, rank=%d, pid=%d) ", f.GetRank(), f.GetPid())
+	}
+	return fmt.Sprintf("(%s, rank=%d, pid=%d, ip=%s) ", who, f.GetRank(), f.GetPid(), f.GetAddress())
+}
+
+// jsonLog is a run of log bytes under -o json.
+type jsonLog struct {
+	Type   string `json:"type"`
+	Rank   int32  `json:"rank"`
+	Slot   int32  `json:"slot"`
+	Stream string `json:"stream"`
+	Offset uint64 `json:"offset"`
+	AtMS   int64  `json:"at_ms"`
+	FD     int32  `json:"fd"`
+	Data   string `json:"data,omitempty"`
+	Gap    uint64 `json:"gap_bytes,omitempty"`
+}
+
+// frame prints what is whole of a frame.
+func (p *logPrinter) frame(f *controlv1.LogFrame) error {
+	if p.json != nil {
+		if f.GetEnd() {
+			return nil
+		}
+		return p.json(jsonLog{Type: "log", Rank: f.GetRank(), Slot: f.GetSlot(), Stream: f.GetStream(), Offset: f.GetOffset(),
+			AtMS: f.GetAtMs(), FD: f.GetFd(), Data: string(f.GetData()), Gap: f.GetGap()})
+	}
+	p.a.mu.Lock()
+	defer p.a.mu.Unlock()
+	p.a.clearSpinner()
+	key := fmt.Sprintf("%d/%s", f.GetSlot(), f.GetStream())
+	h := p.held[key]
+	if h == nil {
+		h = &heldLine{}
+		p.held[key] = h
+	}
+	if len(h.prefix) == 0 || f.GetPid() != 0 {
+		h.prefix = []byte(p.prefix(f))
+	}
+	h.atMS = f.GetAtMs()
+	if g := f.GetGap(); g > 0 {
+		p.flushLine(h)
+		fmt.Fprintf(p.w, "%s[%d bytes of this log are missing: the node's spool was full]\n", h.prefix, g)
+	}
+	data := f.GetData()
+	for len(data) > 0 {
+		i := bytes.IndexByte(data, '\n')
+		if i < 0 {
+			h.buf = append(h.buf, data...)
+			if len(h.buf) > lineLimit {
+				p.start(h)
+				p.w.Write(h.buf)
+				h.buf, h.cont = h.buf[:0], true
+			}
+			break
+		}
+		p.start(h)
+		if len(h.buf) > 0 {
+			p.w.Write(h.buf)
+			h.buf = h.buf[:0]
+		}
+		p.w.Write(data[:i+1])
+		h.cont = false
+		data = data[i+1:]
+	}
+	return p.err
+}
+
+// start writes the prefix of a line unless its beginning is out already.
+func (p *logPrinter) start(h *heldLine) {
+	if h.cont {
+		return
+	}
+	if p.timestamps {
+		p.w.WriteString(time.UnixMilli(h.atMS).UTC().Format("2006-01-02T15:04:05.000Z "))
+	}
+	if !p.plain {
+		if p.a.color() {
+			p.w.WriteString("\x1b[36m")
+			p.w.Write(h.prefix)
+			p.w.WriteString("\x1b[0m")
+		} else {
+			p.w.Write(h.prefix)
+		}
+	}
+}
+
+func (p *logPrinter) flushLine(h *heldLine) {
+	if len(h.buf) > 0 || h.cont {
+		p.start(h)
+		p.w.Write(h.buf)
+		p.w.WriteByte('\n')
+		h.buf, h.cont = h.buf[:0], false
+	}
+}
+
+// flush puts complete lines on the screen.
+func (p *logPrinter) flush() error {
+	p.a.mu.Lock()
+	defer p.a.mu.Unlock()
+	return p.w.Flush()
+}
+
+// finish also prints lines that never got their newline.
+func (p *logPrinter) finish() error {
+	for _, h := range p.held {
+		p.flushLine(h)
+	}
+	return p.flush()
+}
+
+// streamLogs prints a job's log until its end (follow) or until what there is has been printed. It resumes nothing:
+// the controller keeps the offsets, a broken call is reported.
+func (a *app) streamLogs(ctx context.Context, c *client, r *controlv1.LogsRequest, p *logPrinter) error {
+	st, err := c.Logs(ctx, r)
+	if err != nil {
+		return rpcError("read the log", err)
+	}
+	type item struct {
+		f   *controlv1.LogFrame
+		err error
+	}
+	frames := make(chan item, 64)
+	go func() {
+		for {
+			f, err := st.Recv()
+			select {
+			case frames <- item{f, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for {
+		var x item
+		select {
+		case x = <-frames:
+		default: // nothing waits: let the reader see what there is
+			if err := p.flush(); err != nil {
+				return err
+			}
+			select {
+			case x = <-frames:
+			case <-ctx.Done():
+				p.finish()
+				return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+			}
+		}
+		if x.err != nil {
+			if ferr := p.finish(); ferr != nil {
+				return ferr
+			}
+			if errors.Is(x.err, io.EOF) {
+				return nil
+			}
+			if ctx.Err() != nil || status.Code(x.err) == codes.Canceled {
+				return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+			}
+			return rpcError("read the log", x.err)
+		}
+		if err := p.frame(x.f); err != nil {
+			return err
+		}
+	}
+}

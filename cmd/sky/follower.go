@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	controlv1 "aloft/proto/sky/control/v1"
+	statev1 "aloft/proto/sky/state/v1"
+)
+
+// writeLine writes one line of JSON.
+func writeLine(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
+// follower shows one launch: the cluster coming up, the job's log, its results.
+type follower struct {
+	a       *app
+	c       *client
+	resp    *controlv1.LaunchResponse
+	json    bool
+	name    string
+	results string
+
+	upSaid, jobSaid, setupSaid, setupDone, startSaid bool
+	lastPhase                                        string
+}
+
+// run ends with nil when the job succeeded, else with the error that carries the exit code.
+func (f *follower) run(ctx context.Context, detach bool) error {
+	wctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events, err := f.c.Watch(wctx, &controlv1.WatchRequest{FromRev: f.resp.GetRev(), ClusterId: f.resp.GetClusterId()})
+	if err != nil {
+		return rpcError("watch the launch", err)
+	}
+	ready, err := f.untilRunning(ctx, events, detach)
+	if err != nil || ready == nil {
+		return err
+	}
+	cancel()
+	if f.resp.GetJobId() == "" {
+		f.say("%s Cluster %s is up.", f.a.style(styleGreen, "✓"), f.resp.GetClusterName())
+		return nil
+	}
+	if detach {
+		f.say("Job %d is queued. Follow it: sky logs %s %d", f.resp.GetJobNumber(), f.resp.GetClusterName(), f.resp.GetJobNumber())
+		return nil
+	}
+	p := f.a.newLogPrinter(f.name, false)
+	if f.json {
+		p.json = f.a.ndjson
+	}
+	err = f.a.streamLogs(ctx, f.c, &controlv1.LogsRequest{JobId: f.resp.GetJobId(), Follow: true, Streams: []string{"setup", "run", "check"}}, p)
+	if err != nil {
+		return err
+	}
+	return f.a.conclude(ctx, f.c, f.resp.GetJobId(), f.json, f.results)
+}
+
+func (f *follower) say(format string, args ...any) { f.a.sayUnless(f.json, format, args...) }
+
+// untilRunning shows the cluster's way up and returns once the job has begun to write (or is over), or, with detach or
+// without a job, once the cluster is up. A nil view means that the launch failed and the error says how.
+func (f *follower) untilRunning(ctx context.Context, events interface {
+	Recv() (*controlv1.WatchEvent, error)
+}, detach bool) (*controlv1.ClusterView, error) {
+	// What happened before the watch began: look once.
+	if view, done, err := f.look(ctx, detach); done || err != nil {
+		return view, err
+	}
+	for {
+		ev, err := events.Recv()
+		if err != nil {
+			return nil, rpcError("watch the launch", err)
+		}
+		view, done, err := f.step(ev.GetCluster(), ev.GetJob(), detach)
+		if done || err != nil {
+			return view, err
+		}
+	}
+}
+
+func (f *follower) look(ctx context.Context, detach bool) (*controlv1.ClusterView, bool, error) {
+	if f.resp.GetJobId() != "" {
+		ans, err := f.c.GetJob(ctx, &controlv1.GetJobRequest{JobId: f.resp.GetJobId()})
+		if err != nil {
+			return nil, true, rpcError("read the job", err)
+		}
+		return f.step(ans.GetCluster(), ans.GetJob(), detach)
+	}
+	ans, err := f.c.Clusters(ctx, &controlv1.ClustersQuery{Names: []string{f.resp.GetClusterName()}})
+	if err != nil {
+		return nil, true, rpcError("read the cluster", err)
+	}
+	for _, v := range ans.GetClusters() {
+		if v.GetCluster().GetId() == f.resp.GetClusterId() {
+			return f.step(v, nil, detach)
+		}
+	}
+	return nil, false, nil
+}
+
+// step takes one more sight of cluster and job and says what is new in it.
+func (f *follower) step(cl *controlv1.ClusterView, job *controlv1.JobView, detach bool) (*controlv1.ClusterView, bool, error) {
+	if cl == nil {
+		cl = &controlv1.ClusterView{}
+	}
+	c := cl.GetCluster()
+	if c.GetId() != "" && c.GetId() != f.resp.GetClusterId() {
+		return nil, false, nil
+	}
+	if f.json && cl.GetStatus() != "" && cl.GetStatus() != f.lastPhase {
+		f.lastPhase = cl.GetStatus()
+		if err := f.a.ndjson(map[string]any{"type": "cluster", "cluster": c.GetName(), "status": cl.GetStatus(), "infra": cl.GetInfraText()}); err != nil {
+			return nil, true, err
+		}
+	}
+	if !f.upSaid && cl.GetInfraText() != "" && cl.GetStatus() == "INIT" && !f.json {
+		f.a.spin("Launching on %s ...  %s", cl.GetInfraText(), c.GetLastEvent())
+	}
+	if !f.upSaid && cl.GetStatus() == "UP" {
+		f.upSaid = true
+		if f.resp.GetCreated() || f.resp.GetRestarted() {
+			f.say("%s Cluster launched: %s on %s.", f.a.style(styleGreen, "✓"), c.GetName(), cl.GetInfraText())
+		}
+		if detach || f.resp.GetJobId() == "" {
+			return cl, true, nil
+		}
+	}
+	j := job.GetJob()
+	if j.GetId() == f.resp.GetJobId() && j.GetId() != "" {
+		if over, err := f.jobStep(job); over || err != nil {
+			return cl, true, err
+		}
+	}
+	if fail := c.GetFailure(); fail.GetMessage() != "" && cl.GetStatus() != "UP" && !c.GetRetryUntilUp() {
+		return nil, true, &exitError{code: codeOfKind(fail.GetKind()), err: &failureError{fail}}
+	}
+	if cl.GetStatus() == "TERMINATED" {
+		return nil, true, &exitError{code: exitCancelled, err: fmt.Errorf("cluster %s was torn down", f.resp.GetClusterName())}
+	}
+	return nil, false, nil
+}
+
+// jobStep says what is new of the job; true once its log can be followed.
+func (f *follower) jobStep(v *controlv1.JobView) (bool, error) {
+	j := v.GetJob()
+	if !f.jobSaid {
+		f.jobSaid = true
+		f.say("Job submitted, ID: %d", j.GetNumber())
+	}
+	switch {
+	case j.GetPhase() >= statev1.JobPhase_JOB_SETUP:
+		return true, nil
+	case j.GetPhase() >= statev1.JobPhase_JOB_PLACED && !f.json:
+		why := j.GetStateReason()
+		if why == "" {
+			why = "resources"
+		}
+		f.a.spin("Waiting for task resources on %d node(s): %s", max(1, len(j.GetRanks())), why)
+	}
+	return false, nil
+}
+
+// conclude reads a finished job, brings its results here, shows them, and turns the outcome into the exit code.
+func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool, under string) error {
+	ans, err := c.GetJob(ctx, &controlv1.GetJobRequest{JobId: jobID})
+	if err != nil {
+		return rpcError("read the job", err)
+	}
+	v := ans.GetJob()
+	j := v.GetJob()
+	if j.GetEndedMs() == 0 {
+		a.note("The log ended, the job has not: %s. See: sky queue %s", v.GetStatus(), j.GetClusterName())
+		return &exitError{code: exitUnfinished}
+	}
+	paths, err := a.bringBack(ctx, c, j, under)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		out := jobJSON(v)
+		for i, f := range out.Files {
+			out.Files[i].Path = paths[f.Name]
+		}
+		if err := a.ndjson(map[string]any{"type": "job", "job": out, "ok": jobExit(j) == exitOK, "exit_code": jobExit(j)}); err != nil {
+			return err
+		}
+	} else {
+		a.showOutcome(v, paths)
+	}
+	if code := jobExit(j); code != exitOK {
+		return &exitError{code: code}
+	}
+	return nil
+}
+
+// jobExit is the exit code of launch, exec and logs for a finished job.
+func jobExit(j *statev1.Job) int {
+	switch j.GetPhase() {
+	case statev1.JobPhase_JOB_SUCCEEDED:
+		return exitOK
+	case statev1.JobPhase_JOB_FAILED_USER:
+		if j.GetExitCode() != 0 {
+			return int(j.GetExitCode())
+		}
+		return exitFailure
+	case statev1.JobPhase_JOB_FAILED_SETUP:
+		return exitSetup
+	case statev1.JobPhase_JOB_CANCELLED:
+		return exitCancelled
+	case statev1.JobPhase_JOB_TIMED_OUT:
+		return exitBudget
+	case statev1.JobPhase_JOB_FAILED_CHECKS:
+		return exitChecks
+	case statev1.JobPhase_JOB_FAILED_INFRA:
+		return exitInfra
+	}
+	return exitUnfinished
+}
+
+// bringBack writes a job's files under the results directory: reports always, artifacts where the task says.
+func (a *app) bringBack(ctx context.Context, c *client, j *statev1.Job, under string) (map[string]string, error) {
+	paths := map[string]string{}
+	if len(j.GetFiles()) == 0 {
+		return paths, nil
+	}
+	if under == "" {
+		under = filepath.Join(resultsDir, fmt.Sprintf("%s-%d", j.GetClusterName(), j.GetNumber()))
+	}
+	for i, f := range j.GetFiles() {
+		a.spin("Bringing results back: %d of %d", i+1, len(j.GetFiles()))
+		rel := filepath.FromSlash(f.GetName())
+		if !filepath.IsLocal(rel) {
+			return paths, fmt.Errorf("result %q would leave the results directory: refused", f.GetName())
+		}
+		path := filepath.Join(under, rel)
+		if d := a.artifactDest(j, f); d != "" {
+			path = d
+		}
+		if err := a.fetchBlob(ctx, c, f.GetSha256(), path, os.FileMode(f.GetMode())); err != nil {
+			return paths, err
+		}
+		paths[f.GetName()] = path
+	}
+	a.endSpin()
+	return paths, nil
+}
+
+// artifactDest is the local path a task gives to an artifact; "" when it gives none.
+func (a *app) artifactDest(j *statev1.Job, f *statev1.StoredFile) string {
+	if f.GetKind() != "artifact" {
+		return ""
+	}
+	name := strings.TrimPrefix(f.GetName(), "artifacts/")
+	for _, art := range j.GetTask().GetArtifacts() {
+		if art.GetDestination() == "" {
+			continue
+		}
+		d, err := a.expand(art.GetDestination())
+		if err != nil {
+			continue
+		}
+		ok, _ := filepath.Match(art.GetPath(), name)
+		switch {
+		case ok && art.GetPath() == name && !strings.HasSuffix(art.GetDestination(), "/"):
+			return d
+		case ok:
+			return filepath.Join(d, filepath.Base(name))
+		case strings.HasPrefix(name, strings.TrimSuffix(art.GetPath(), "/")+"/"):
+			return filepath.Join(d, filepath.FromSlash(strings.TrimPrefix(name, strings.TrimSuffix(art.GetPath(), "/")+"/")))
+		}
+	}
+	return ""
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"aloft/tasks"
+)
+
+// taskFlags are the flags that launch and exec share to describe a task; they override the file.
+type taskFlags struct {
+	name, workdir, infra, cloud, region, zone  string
+	gpus, cpus, memory, instanceType           string
+	diskSize, diskTier, networkTier, localDisk string
+	imageID, gitURL, gitRef, priority          string
+	numNodes                                   int
+	useSpot, noUseSpot                         bool
+	ports, env, envFiles, secrets, secretFiles []string
+	config                                     []string
+	cmd                                        *cobra.Command
+}
+
+func (f *taskFlags) add(cmd *cobra.Command) {
+	f.cmd = cmd
+	fl := cmd.Flags()
+	fl.StringVarP(&f.name, "name", "n", "", "task name")
+	fl.StringVar(&f.workdir, "workdir", "", "directory to send to ~/sky_workdir on every node")
+	fl.StringVar(&f.infra, "infra", "", "where to run: local, aws, aws/us-east-1, gcp/*/us-central1-a, ...")
+	fl.StringVar(&f.cloud, "cloud", "", "cloud to use")
+	fl.StringVar(&f.region, "region", "", "region to use")
+	fl.StringVar(&f.zone, "zone", "", "zone to use")
+	fl.IntVar(&f.numNodes, "num-nodes", 0, "number of nodes")
+	fl.StringVar(&f.cpus, "cpus", "", "vCPUs per node: 4, or 4+ for at least 4")
+	fl.StringVar(&f.memory, "memory", "", "memory per node in GB: 16, or 16+")
+	fl.StringVar(&f.gpus, "gpus", "", "accelerators per node: A100:8, V100, T4:0.5")
+	fl.StringVarP(&f.instanceType, "instance-type", "t", "", "instance type")
+	fl.StringVar(&f.diskSize, "disk-size", "", "disk in GB")
+	fl.StringVar(&f.diskTier, "disk-tier", "", "disk tier: low, medium, high, ultra, best or none")
+	fl.StringVar(&f.networkTier, "network-tier", "", "network tier: standard, best or none")
+	fl.StringVar(&f.localDisk, "local-disk", "", "local disk, for example nvme:300+")
+	fl.StringVar(&f.imageID, "image-id", "", "image")
+	fl.StringVar(&f.priority, "priority", "", "priority of the job")
+	fl.BoolVar(&f.useSpot, "use-spot", false, "use spot machines")
+	fl.BoolVar(&f.noUseSpot, "no-use-spot", false, "use on-demand machines")
+	fl.StringArrayVar(&f.ports, "ports", nil, "ports to open; repeatable")
+	fl.StringArrayVar(&f.env, "env", nil, "environment variable KEY=VALUE, or KEY to take it from here; repeatable")
+	fl.StringArrayVar(&f.envFiles, "env-file", nil, "file of environment variables")
+	fl.StringArrayVar(&f.secrets, "secret", nil, "secret KEY=VALUE, or KEY to take it from here; repeatable")
+	fl.StringArrayVar(&f.secretFiles, "secret-file", nil, "file of secrets")
+	fl.StringVar(&f.gitURL, "git-url", "", "repository to clone as the workdir")
+	fl.StringVar(&f.gitRef, "git-ref", "", "branch, tag or commit of --git-url")
+	fl.StringArrayVar(&f.config, "config", nil, "configuration override key=value")
+	for _, old := range []string{"cloud", "region", "zone"} {
+		_ = fl.MarkHidden(old)
+	}
+	cmd.MarkFlagsMutuallyExclusive("use-spot", "no-use-spot")
+	cmd.MarkFlagsMutuallyExclusive("workdir", "git-url")
+	cmd.MarkFlagsMutuallyExclusive("infra", "cloud")
+	cmd.MarkFlagsMutuallyExclusive("infra", "region")
+	cmd.MarkFlagsMutuallyExclusive("infra", "zone")
+}
+
+// overrides gives what the flags change about a task file.
+func (f *taskFlags) overrides(a *app) tasks.Overrides {
+	o := tasks.Overrides{Env: f.env, EnvFiles: f.envFiles, Secrets: f.secrets, SecretFiles: f.secretFiles,
+		LookupEnv: a.getenv, Ports: f.ports, ExtraClouds: []string{"local"}}
+	str := func(flag, v string, into **string) {
+		if f.cmd.Flags().Changed(flag) {
+			*into = &v
+		}
+	}
+	str("name", f.name, &o.Name)
+	str("workdir", f.workdir, &o.Workdir)
+	str("infra", f.infra, &o.Infra)
+	str("gpus", f.gpus, &o.GPUs)
+	str("cpus", f.cpus, &o.CPUs)
+	str("memory", f.memory, &o.Memory)
+	str("instance-type", f.instanceType, &o.InstanceType)
+	str("disk-size", f.diskSize, &o.DiskSize)
+	str("disk-tier", f.diskTier, &o.DiskTier)
+	str("network-tier", f.networkTier, &o.NetworkTier)
+	str("image-id", f.imageID, &o.ImageID)
+	str("git-url", f.gitURL, &o.GitURL)
+	str("git-ref", f.gitRef, &o.GitRef)
+	if f.cloud != "" || f.region != "" || f.zone != "" {
+		parts := []string{orStar(f.cloud), orStar(f.region), orStar(f.zone)}
+		for len(parts) > 1 && parts[len(parts)-1] == "*" {
+			parts = parts[:len(parts)-1]
+		}
+		infra := strings.Join(parts, "/")
+		o.Infra = &infra
+	}
+	if f.cmd.Flags().Changed("num-nodes") {
+		o.NumNodes = &f.numNodes
+	}
+	if f.useSpot || f.noUseSpot {
+		spot := f.useSpot
+		o.UseSpot = &spot
+	}
+	return o
+}
+
+func orStar(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return s
+}
+
+// readTask makes the one task of a command line: a task file, or a command, or nothing (nil).
+func (a *app) readTask(args []string, f *taskFlags) (*tasks.Task, string, error) {
+	o := f.overrides(a)
+	var doc *tasks.Document
+	var ds tasks.Diagnostics
+	what := ""
+	switch {
+	case len(args) == 0:
+		doc, ds = tasks.FromCommand("", o)
+	case len(args) == 1 && looksLikeFile(args[0]):
+		if _, err := os.Stat(args[0]); err != nil {
+			return nil, "", &exitError{code: exitUsage, err: fmt.Errorf("task file %q: %w\n  to run it as a command instead: -- bash -c %q", args[0], pathErr(err), args[0])}
+		}
+		what = "YAML to run: " + args[0]
+		doc, ds = tasks.ParseFile(args[0], o)
+	default:
+		line := strings.Join(args, " ")
+		what = "Command to run: " + line
+		doc, ds = tasks.FromCommand(line, o)
+	}
+	for _, d := range ds.Warnings() {
+		a.note("%s", d)
+	}
+	if ds.HasErrors() {
+		lines := make([]string, 0, len(ds))
+		for _, d := range ds.Errors() {
+			lines = append(lines, d.String())
+		}
+		return nil, "", &exitError{code: exitConfig, err: fmt.Errorf("the task cannot run as written:\n  %s", strings.Join(lines, "\n  "))}
+	}
+	if len(doc.Tasks) != 1 {
+		return nil, "", usageError("%s holds %d tasks: `sky launch` and `sky exec` run one task", args[0], len(doc.Tasks))
+	}
+	return doc.Tasks[0], what, nil
+}
+
+// looksLikeFile tells a task file from a command, as SkyPilot's users expect.
+func looksLikeFile(arg string) bool {
+	return strings.HasSuffix(arg, ".yaml") || strings.HasSuffix(arg, ".yml")
+}
+
+// pathErr drops the operation and path that an error text repeats.
+func pathErr(err error) error {
+	if pe, ok := err.(*os.PathError); ok {
+		return pe.Err
+	}
+	return err
+}

@@ -1,0 +1,79 @@
+package ship
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Payload unpacks the agents carried inside sky, once each, to files that are streamed to nodes.
+type Payload struct {
+	dir  string
+	find func(goos, goarch string) (zst []byte, sha256Hex string, err error)
+	mu   sync.Mutex
+}
+
+// NewPayload keeps unpacked agents under home; find gives the compressed agent of a platform and the digest of its plain form.
+func NewPayload(home string, find func(goos, goarch string) ([]byte, string, error)) *Payload {
+	return &Payload{dir: filepath.Join(home, "cache", "agent"), find: find}
+}
+
+// Agent is an unpacked agent binary.
+type Agent struct {
+	Path   string
+	SHA256 string
+}
+
+// Agent unpacks the agent of a platform and checks its digest.
+func (p *Payload) Agent(goos, goarch string) (Agent, error) {
+	z, sum, err := p.find(goos, goarch)
+	if err != nil {
+		return Agent{}, err
+	}
+	a := Agent{Path: filepath.Join(p.dir, sum), SHA256: sum}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := os.Stat(a.Path); err == nil {
+		return a, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return Agent{}, fmt.Errorf("look for the unpacked agent: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	defer dec.Close()
+	plain, err := dec.DecodeAll(z, nil)
+	if err != nil {
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	if got := sha256.Sum256(plain); hex.EncodeToString(got[:]) != sum {
+		return Agent{}, fmt.Errorf("the agent for %s/%s carried in this program is damaged: its digest is %x, not %s", goos, goarch, got, sum)
+	}
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	tmp, err := os.CreateTemp(p.dir, ".unpack-*")
+	if err != nil {
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := tmp.Write(plain); err != nil {
+		tmp.Close()
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	if err := tmp.Close(); err != nil {
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), a.Path); err != nil {
+		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	}
+	return a, nil
+}
