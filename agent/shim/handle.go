@@ -79,7 +79,7 @@ func (h *handle) listen() {
 		close(h.broken)
 		clear(h.asks)
 		h.mu.Unlock()
-		if !h.recover() {
+		if !h.revive() {
 			return
 		}
 	}
@@ -113,8 +113,8 @@ func (h *handle) hear() {
 	}
 }
 
-// recover finds out why the connection broke. It returns true when the shim lives and is connected again.
-func (h *handle) recover() bool {
+// revive finds out why the connection broke. It returns true when the shim lives and is connected again.
+func (h *handle) revive() bool {
 	if h.k.isClosed() {
 		return false
 	}

@@ -139,52 +139,60 @@ func (k *Keeper) takeBack(p *Process, h *handle, again <-chan struct{}) error {
 // take returns a shim for p, with a free slot.
 func (k *Keeper) take(ctx context.Context, p *Process) (*handle, int, <-chan struct{}, error) {
 	k.mu.Lock()
-	var h *handle
 	if n := len(k.idle); n > 0 && !k.closed {
-		h, k.idle = k.idle[n-1], k.idle[:n-1]
+		h := k.idle[n-1]
+		k.idle = k.idle[:n-1]
+		slot := h.give(p)
+		low := len(k.idle)+k.spawning < k.o.MinIdle
+		again := h.again
+		k.mu.Unlock()
+		if low {
+			go k.warm()
+		}
+		return h, slot, again, nil
 	}
 	k.mu.Unlock()
-	if h == nil {
-		var err error
-		if h, err = k.spawn(ctx); err != nil {
-			return nil, 0, nil, err
-		}
-	}
-	k.mu.Lock()
+	return k.spawn(ctx, p)
+}
+
+// give makes p the child of h. It happens in one step with taking h, so that a shim that dies meanwhile finds p there and
+// gives it back. The keeper's lock is held.
+func (h *handle) give(p *Process) int {
 	slot := slices.Index(h.used[:], "")
 	h.used[slot], h.cur, h.again = p.id, p, make(chan struct{})
-	again := h.again
-	low := len(k.idle)+k.spawning < k.o.MinIdle
-	k.mu.Unlock()
 	p.mu.Lock()
 	p.h = h
 	p.mu.Unlock()
-	if low {
-		go k.warm()
-	}
-	return h, slot, again, nil
+	return slot
 }
 
-// spawn starts a shim and connects to it.
-func (k *Keeper) spawn(ctx context.Context) (*handle, error) {
+// spawn starts a shim and connects to it, for p or, when that is nil, to be idle.
+func (k *Keeper) spawn(ctx context.Context, p *Process) (*handle, int, <-chan struct{}, error) {
 	name, runs, cmd, err := k.place.spawn(ctx, k.self)
 	if err != nil {
-		return nil, err
+		return nil, 0, nil, err
 	}
 	go func() { _ = cmd.Wait() }() // how it ended is seen on its socket
 	h := newHandle(k, name, runs)
 	if _, err := h.connect(); err != nil {
 		_ = cmd.Process.Kill() // most likely dead already
-		return nil, errors.Join(fmt.Errorf("shim did not come up (see %s/shims.log): %w", k.dir, err), runs.Close(), k.place.remove(name))
+		err = fmt.Errorf("shim did not come up (see %s/shims.log): %w", k.dir, err)
+		return nil, 0, nil, errors.Join(err, runs.Close(), k.place.remove(name))
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		return nil, errors.Join(ErrClosed, h.w.conn.Close(), runs.Close(), k.place.remove(name))
+		return nil, 0, nil, errors.Join(ErrClosed, h.w.conn.Close(), runs.Close(), k.place.remove(name))
+	}
+	slot := 0
+	if p != nil {
+		slot = h.give(p)
+	} else {
+		k.idle = append(k.idle, h)
 	}
 	k.handles[h] = true
 	go h.listen()
-	return h, nil
+	return h, slot, h.again, nil
 }
 
 // warm starts shims until the wanted number is idle.
@@ -197,12 +205,9 @@ func (k *Keeper) warm() {
 		}
 		k.spawning++
 		k.mu.Unlock()
-		h, err := k.spawn(context.Background())
+		_, _, _, err := k.spawn(context.Background(), nil)
 		k.mu.Lock()
 		k.spawning--
-		if err == nil {
-			k.idle = append(k.idle, h)
-		}
 		k.mu.Unlock()
 		if err != nil {
 			if !errors.Is(err, ErrClosed) {
@@ -373,6 +378,9 @@ func (k *Keeper) Close() error {
 	}
 	for _, p := range procs {
 		p.abandon(ErrClosed)
+	}
+	for _, h := range handles {
+		_ = h.runs.Close() // what is in it is the kernel's already
 	}
 	k.opening.Lock()
 	defer k.opening.Unlock()
