@@ -50,6 +50,7 @@ type BarGroup struct {
 // BarChart shows groups of bars side by side.
 type BarChart struct {
 	Title  string
+	Unit   string // what the values are, "" for scores
 	Series []string
 	Groups []BarGroup
 }

@@ -13,8 +13,15 @@ import (
 type ConditionDef struct {
 	ID     string
 	Params []Param
-	// New makes the condition; it is given complete arguments.
-	New func(Args, Mode) (Condition, error)
+	// New makes the condition out of complete arguments.
+	New func(Request) (Condition, error)
+}
+
+// Request is what a condition is made from.
+type Request struct {
+	Args  Args // the condition's own arguments
+	Check Args // the arguments of the check it judges
+	Mode  Mode
 }
 
 // Definition describes a check: all that a suite document, a report or the
@@ -87,7 +94,7 @@ func (d *Definition) Build(params map[string]any, conditions []Use, mode Mode) (
 	item := Item{Def: d, Args: args}
 	for i, use := range conditions {
 		path := []any{"conditions", i}
-		c, faults := d.condition(use, mode, path)
+		c, faults := d.condition(use, args, mode, path)
 		problems = append(problems, faults...)
 		item.Conditions = append(item.Conditions, c)
 	}
@@ -102,7 +109,7 @@ func (d *Definition) Build(params map[string]any, conditions []Use, mode Mode) (
 	return item, nil
 }
 
-func (d *Definition) condition(use Use, mode Mode, path []any) (Condition, []Problem) {
+func (d *Definition) condition(use Use, check Args, mode Mode, path []any) (Condition, []Problem) {
 	ids := make([]string, len(d.Conditions))
 	for i, def := range d.Conditions {
 		ids[i] = def.ID
@@ -113,7 +120,7 @@ func (d *Definition) condition(use Use, mode Mode, path []any) (Condition, []Pro
 		if len(problems) > 0 {
 			return Condition{}, problems
 		}
-		c, err := def.New(args, mode)
+		c, err := def.New(Request{Args: args, Check: check, Mode: mode})
 		if err != nil {
 			return Condition{}, []Problem{{Path: path, Message: err.Error()}}
 		}

@@ -89,8 +89,8 @@ func maxRatio(id string, def float64, make func(limit float64, percent string) e
 	return engine.ConditionDef{
 		ID:     id,
 		Params: []engine.Param{{Name: "max_ratio", Type: engine.FloatParam, Default: def, Min: 0, Max: 1, Doc: "largest share that passes, from 0 to 1"}},
-		New: func(a engine.Args, _ engine.Mode) (engine.Condition, error) {
-			limit := a.Float("max_ratio")
+		New: func(r engine.Request) (engine.Condition, error) {
+			limit := r.Args.Float("max_ratio")
 			return make(limit, format.Percent(limit)), nil
 		},
 	}

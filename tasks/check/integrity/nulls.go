@@ -232,8 +232,8 @@ func (n nulls) displays(v NullTypes) []engine.Display {
 	return []engine.Display{engine.TableView{Title: "Ways to write a missing value", Grid: grid}}
 }
 
-func fewNullTypes(a engine.Args, _ engine.Mode) (engine.Condition, error) {
-	limit := a.Int("max_allowed_null_types")
+func fewNullTypes(r engine.Request) (engine.Condition, error) {
+	limit := r.Args.Int("max_allowed_null_types")
 	return engine.Condition{
 		Name: fmt.Sprintf("Number of different null types is less or equal to %d", limit),
 		Judge: engine.Judge(func(v NullTypes) (engine.Verdict, string, error) {

@@ -80,7 +80,7 @@ func firstPresent(c *frame.Column, rows []int32) frame.Value {
 	return frame.Value{}
 }
 
-func notSingleValue(engine.Args, engine.Mode) (engine.Condition, error) {
+func notSingleValue(engine.Request) (engine.Condition, error) {
 	return engine.Condition{
 		Name: "Does not contain only a single value",
 		Judge: engine.Judge(func(v DistinctCounts) (engine.Verdict, string, error) {
