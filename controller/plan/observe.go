@@ -1,0 +1,478 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"aloft/controller/state"
+	statev1 "aloft/proto/sky/state/v1"
+	"aloft/providers"
+)
+
+// Problem is a classified failure of a call; the planner never sees an error value.
+type Problem struct {
+	Kind       providers.Kind
+	Scope      providers.Scope
+	Code       string
+	Message    string
+	Hint       string
+	RetryAfter time.Duration
+}
+
+// Seen is the answer to a look: the instances found, as of the time the look began.
+type Seen struct {
+	At        time.Time
+	Instances []providers.Instance
+	Problem   *Problem // the look itself failed: nothing is known
+}
+
+// Observation is what an effect found out. Attempt guards it: what concerns another attempt is dropped.
+type Observation struct {
+	NodeID  string
+	Attempt int32
+	Effect  Action
+	Problem *Problem            // of the call
+	Created *providers.Instance // Create
+	Seen    *Seen               // Probe, Stop, Delete, Connect: the look; nil = none was taken
+}
+
+// definite are the refusals after which the call certainly had no effect.
+func definite(k providers.Kind) bool {
+	switch k {
+	case providers.Capacity, providers.Quota, providers.Auth, providers.Invalid, providers.Unsupported:
+		return true
+	}
+	return false
+}
+
+// Observe writes into the draft what an effect found out. The node is not busy any more.
+func (d *Draft) Observe(o Observation) {
+	delete(d.Busy, o.NodeID)
+	n := d.node(o.NodeID)
+	if n == nil || n.GetAttempt() != o.Attempt {
+		return
+	}
+	switch o.Effect.(type) {
+	case Create:
+		d.observeCreate(n, o)
+	case Probe:
+		d.pace(n)
+		d.observeSeen(n, o.Seen)
+	case Ship:
+		d.observeShip(n, o)
+	case Connect:
+		if o.Seen != nil {
+			d.observeSeen(n, o.Seen)
+		}
+		d.observeShip(n, o)
+	case Stop:
+		d.observeStop(n, o)
+	case Start:
+		d.observeStart(n, o)
+	case Delete:
+		d.observeDelete(n, o)
+	}
+}
+
+// pace sets the earliest next look at a machine that is waited for.
+func (d *Draft) pace(n *statev1.Node) {
+	poll := d.Caps[n.GetCandidate().GetProvider()].PollInterval
+	if poll == 0 {
+		poll = 2 * time.Second
+	}
+	if n.GetPhase() == statev1.NodePhase_NODE_STOPPED {
+		poll = d.Policy.StoppedPause
+		if s := d.settle(n.GetCandidate().GetProvider()); d.Now.Sub(time.UnixMilli(n.GetPhaseMs())) < s {
+			poll = min(poll, s)
+		}
+	}
+	d.look(n, poll)
+}
+
+func (d *Draft) look(n *statev1.Node, after time.Duration) {
+	if d.Looks == nil {
+		d.Looks = map[string]time.Time{}
+	}
+	d.Looks[n.GetId()] = d.Now.Add(after + state.Jitter(after/8+time.Microsecond, d.Policy.Seed, n.GetId(), d.Now.String()))
+}
+
+// retry counts a failed step and says when the next try may be.
+func (d *Draft) retry(n *statev1.Node, p *Problem) {
+	n.Tries++
+	d.retryAt(n, p)
+}
+
+func (d *Draft) retryAt(n *statev1.Node, p *Problem) {
+	pause := d.backoff(n)
+	if p != nil && p.RetryAfter > pause {
+		pause = p.RetryAfter + state.Jitter(time.Second, d.Policy.Seed, n.GetId(), "after")
+	}
+	n.RetryMs = d.Now.Add(pause).UnixMilli()
+	d.look(n, pause)
+	d.nodeDirty(n)
+	if p != nil {
+		d.Cluster.LastEvent = p.Message
+		d.ClusterDirty = true
+	}
+}
+
+func (d *Draft) observeCreate(n *statev1.Node, o Observation) {
+	in := d.Intents[n.GetId()]
+	if n.GetPhase() != statev1.NodePhase_NODE_CREATING || in.GetPhase() != statev1.IntentPhase_INTENT_ISSUED {
+		return
+	}
+	p := o.Problem
+	switch {
+	case p == nil && o.Created != nil && o.Created.State == providers.InstanceTerminated:
+		// The token was spent on a machine that is dead: a failed attempt. The next one has a token of its own.
+		d.releaseIntent(n)
+		d.retryAt(n, nil)
+		if n.GetAttempt() >= maxAttempts {
+			d.refuse(n, &Problem{Kind: providers.Transient, Scope: providers.ScopeZone, Code: "dead-replay", Message: "The place keeps answering with a dead machine."})
+			d.setPhase(n, statev1.NodePhase_NODE_FAILED, n.GetFailure().GetMessage())
+		}
+	case p == nil && o.Created != nil:
+		d.bind(n, in, *o.Created)
+	case p != nil && definite(p.Kind):
+		d.refuse(n, p)
+		if n.GetTries() <= 1 {
+			// This was the only call ever made for the token, and it had no effect: nothing exists.
+			d.releaseIntent(n)
+			d.setPhase(n, statev1.NodePhase_NODE_FAILED, p.Message)
+			return
+		}
+		// An earlier call without answer may still take effect: R3 says how to find out.
+		d.callEnded(n, in)
+		n.Desired = statev1.NodeDesired_NODE_DESIRED_GONE
+	case p != nil && p.Kind == providers.Conflict:
+		d.refuse(n, p)
+		d.callEnded(n, in)
+		n.Desired = statev1.NodeDesired_NODE_DESIRED_GONE
+	default:
+		d.callEnded(n, in)
+		d.retryAt(n, p)
+	}
+}
+
+// maxAttempts bounds how often a node is asked for under a new token.
+const maxAttempts = 3
+
+// callEnded moves the time of the last call to now: the call may have been sent as late as this.
+func (d *Draft) callEnded(n *statev1.Node, in *statev1.Intent) {
+	in.IssuedMs = d.ms()
+	d.intentDirty(in)
+	d.nodeDirty(n)
+}
+
+// refuse records why a machine was refused.
+func (d *Draft) refuse(n *statev1.Node, p *Problem) {
+	n.Failure = FailureOf(p, d.ms())
+	d.nodeDirty(n)
+}
+
+// FailureOf turns a classified problem into the record users see.
+func FailureOf(p *Problem, atMs int64) *statev1.Failure {
+	kind := statev1.FailureKind_INFRA
+	switch p.Kind {
+	case providers.Capacity:
+		kind = statev1.FailureKind_CAPACITY
+	case providers.Quota:
+		kind = statev1.FailureKind_QUOTA
+	case providers.Auth:
+		kind = statev1.FailureKind_AUTH
+	case providers.Invalid, providers.Unsupported:
+		kind = statev1.FailureKind_CONFIG
+	}
+	return &statev1.Failure{Kind: kind, Scope: p.Scope.String(), Code: p.Code, Message: p.Message, Hint: p.Hint, AtMs: atMs}
+}
+
+// bind ties an intent to the machine that its call made.
+func (d *Draft) bind(n *statev1.Node, in *statev1.Intent, i providers.Instance) {
+	in.Phase, in.InstanceId = statev1.IntentPhase_INTENT_BOUND, i.ID
+	d.intentDirty(in)
+	n.InstanceId, n.Address = i.ID, i.Address
+	calls := n.GetTries()
+	to := statev1.NodePhase_NODE_BOOTING
+	if i.State == providers.InstanceRunning && i.Address != "" {
+		to = statev1.NodePhase_NODE_SHIPPING
+	}
+	d.setPhase(n, to, "instance "+i.ID)
+	d.Events[len(d.Events)-1].Reason = fmt.Sprintf("instance %s after %d calls", i.ID, calls)
+}
+
+func (d *Draft) observeShip(n *statev1.Node, o Observation) {
+	switch n.GetPhase() {
+	case statev1.NodePhase_NODE_SHIPPING, statev1.NodePhase_NODE_READY:
+	default:
+		return
+	}
+	if p := o.Problem; p != nil {
+		d.retry(n, p)
+		return
+	}
+	if n.GetPhase() == statev1.NodePhase_NODE_SHIPPING {
+		d.setPhase(n, statev1.NodePhase_NODE_READY, "agent connected")
+	} else if n.GetTries() > 0 {
+		n.Tries, n.RetryMs = 0, 0
+		d.nodeDirty(n)
+	}
+	// The session is recorded by whoever holds it. Should it have ended already, look again soon, not at once.
+	d.look(n, 5*time.Second)
+}
+
+// observeSeen writes down how the provider says the machine is.
+func (d *Draft) observeSeen(n *statev1.Node, seen *Seen) {
+	if seen == nil {
+		return
+	}
+	if seen.Problem != nil {
+		d.retry(n, seen.Problem)
+		return
+	}
+	if n.GetPhase() == statev1.NodePhase_NODE_CREATING {
+		d.seenByToken(n, seen)
+		return
+	}
+	i, ok := find(n, seen)
+	if !ok {
+		if d.absent(n, seen) {
+			d.vanished(n, "The machine is gone.")
+		}
+		return
+	}
+	if n.GetAbsentMs() != 0 {
+		n.AbsentMs = 0
+		d.nodeDirty(n)
+	}
+	if i.Address != "" && i.Address != n.GetAddress() {
+		n.Address = i.Address
+		d.nodeDirty(n)
+	}
+	switch i.State {
+	case providers.InstanceRunning:
+		d.seenRunning(n)
+	case providers.InstanceStopped:
+		d.seenStopped(n, i.Reason)
+	case providers.InstanceTerminating, providers.InstanceTerminated:
+		if n.GetPhase() == statev1.NodePhase_NODE_STOPPING || n.GetPhase() == statev1.NodePhase_NODE_STOPPED || live(n) {
+			d.vanished(n, "The machine was ended: "+orElse(i.Reason, "not by us")+".")
+		}
+		if i.State == providers.InstanceTerminated {
+			d.proven(n)
+		}
+	}
+}
+
+func live(n *statev1.Node) bool {
+	switch n.GetPhase() {
+	case statev1.NodePhase_NODE_BOOTING, statev1.NodePhase_NODE_SHIPPING, statev1.NodePhase_NODE_READY, statev1.NodePhase_NODE_DRAINING:
+		return true
+	}
+	return false
+}
+
+// find picks the node's own machine out of what was seen.
+func find(n *statev1.Node, seen *Seen) (providers.Instance, bool) {
+	for _, i := range seen.Instances {
+		if i.ID == n.GetInstanceId() {
+			return i, true
+		}
+	}
+	return providers.Instance{}, false
+}
+
+// seenByToken is rule R3: an intent that nobody wants any more is forgotten only after an empty look that began a
+// settle time after the last call.
+func (d *Draft) seenByToken(n *statev1.Node, seen *Seen) {
+	in := d.Intents[n.GetId()]
+	if in.GetPhase() != statev1.IntentPhase_INTENT_ISSUED {
+		return
+	}
+	for _, i := range seen.Instances {
+		if i.State.Alive() {
+			d.bind(n, in, i)
+			return
+		}
+	}
+	ripe := time.UnixMilli(in.GetIssuedMs()).Add(d.settle(in.GetProvider()))
+	if seen.At.Before(ripe) {
+		if at := ripe.Add(time.Millisecond + state.Jitter(time.Second, d.Policy.Seed, n.GetId(), "settle")); at.After(d.Now) {
+			d.Looks[n.GetId()] = at
+		}
+		return
+	}
+	d.releaseIntent(n)
+	to := statev1.NodePhase_NODE_GONE
+	if n.GetFailure() != nil {
+		to = statev1.NodePhase_NODE_FAILED
+	}
+	d.setPhase(n, to, "no machine came of the call")
+}
+
+// absent notes an empty look and reports whether two of them, a listing's lag apart, prove that the machine is gone.
+func (d *Draft) absent(n *statev1.Node, seen *Seen) bool {
+	at := seen.At.UnixMilli()
+	lag := d.lag(n.GetCandidate().GetProvider())
+	if n.GetAbsentMs() == 0 {
+		n.AbsentMs = at
+		d.nodeDirty(n)
+	}
+	if at-n.GetAbsentMs() < lag.Milliseconds() {
+		d.look(n, lag+time.Millisecond-seen.At.Sub(time.UnixMilli(n.GetAbsentMs())))
+		return false
+	}
+	return true
+}
+
+// vanished is the end of a machine that nobody asked for, or the proof of one that was asked for.
+func (d *Draft) vanished(n *statev1.Node, message string) {
+	switch n.GetPhase() {
+	case statev1.NodePhase_NODE_DELETING, statev1.NodePhase_NODE_LOST:
+		d.proven(n)
+		return
+	}
+	gone := n.GetAbsentMs() != 0
+	unwanted := n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_GONE
+	if !unwanted {
+		n.Failure = &statev1.Failure{
+			Kind: statev1.FailureKind_INFRA, Scope: "node", Code: "lost", Message: message, AtMs: d.ms(),
+			Hint: "sky why " + d.Cluster.GetName(),
+		}
+	}
+	d.setPhase(n, statev1.NodePhase_NODE_LOST, message)
+	if gone {
+		d.proven(n)
+	}
+	c := d.Cluster
+	if !unwanted && c.GetAutostop().GetEnabled() && c.GetAutostop().GetDown() && d.wasUp() && !d.working() &&
+		c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_UP {
+		d.applyFinish(Finish{Desired: statev1.ClusterDesired_CLUSTER_DESIRED_DOWN, Reason: "autodown"})
+	}
+}
+
+// working reports whether a job of the cluster has not ended.
+func (d *Draft) working() bool {
+	for _, j := range d.Jobs {
+		if !state.JobEnded(j.GetPhase()) {
+			return true
+		}
+	}
+	return false
+}
+
+// proven releases a node whose machine certainly is no more.
+func (d *Draft) proven(n *statev1.Node) {
+	if c, ok := d.Caps[n.GetCandidate().GetProvider()]; ok && c.Idempotency != providers.IdempotencyToken {
+		// Without memory of tokens a late call can make the machine again: wait until none can be under way.
+		in := d.Intents[n.GetId()]
+		if ripe := time.UnixMilli(in.GetIssuedMs()).Add(c.Settle() + time.Millisecond); in != nil && d.Now.Before(ripe) {
+			d.Looks[n.GetId()] = ripe
+			return
+		}
+	}
+	d.releaseIntent(n)
+	if n.GetPhase() == statev1.NodePhase_NODE_DELETING {
+		d.setPhase(n, statev1.NodePhase_NODE_GONE, "machine gone")
+	}
+}
+
+func (d *Draft) seenRunning(n *statev1.Node) {
+	switch n.GetPhase() {
+	case statev1.NodePhase_NODE_BOOTING:
+		if n.GetAddress() != "" {
+			d.setPhase(n, statev1.NodePhase_NODE_SHIPPING, "running")
+		}
+	case statev1.NodePhase_NODE_STOPPED:
+		if n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_STOPPED {
+			// A late start took effect: the next step stops the machine again.
+			d.setPhase(n, statev1.NodePhase_NODE_BOOTING, "found running, though it is to be stopped")
+		}
+	}
+}
+
+// seenStopped is the end of a stop, or a machine that stopped on its own (autostop, reboot of a host, reclaimed spot).
+func (d *Draft) seenStopped(n *statev1.Node, reason string) {
+	switch n.GetPhase() {
+	case statev1.NodePhase_NODE_STOPPING:
+		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, "stopped")
+		d.pace(n)
+	case statev1.NodePhase_NODE_BOOTING, statev1.NodePhase_NODE_SHIPPING:
+		tries := n.GetTries()
+		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, orElse(reason, "found stopped"))
+		n.Tries = tries
+		if n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP {
+			d.retry(n, nil)
+		}
+	case statev1.NodePhase_NODE_READY:
+		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, orElse(reason, "stopped on its own"))
+		d.pace(n)
+		if n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP {
+			n.Desired = statev1.NodeDesired_NODE_DESIRED_STOPPED
+		}
+		c := d.Cluster
+		all := true
+		for _, o := range d.Nodes {
+			all = all && (!wanted(o) || o.GetDesired() == statev1.NodeDesired_NODE_DESIRED_STOPPED)
+		}
+		auto := c.GetAutostop().GetEnabled() && !c.GetAutostop().GetDown() && !d.working()
+		if c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_UP && (all || auto) {
+			d.applyFinish(Finish{Desired: statev1.ClusterDesired_CLUSTER_DESIRED_STOPPED, Reason: orElse(reason, "stopped on its own")})
+		}
+	}
+}
+
+func (d *Draft) observeStop(n *statev1.Node, o Observation) {
+	if n.GetPhase() != statev1.NodePhase_NODE_STOPPING {
+		return
+	}
+	d.pace(n)
+	if o.Problem != nil {
+		d.retry(n, o.Problem)
+	}
+	if o.Seen != nil && o.Seen.Problem == nil {
+		d.observeSeen(n, o.Seen)
+	}
+}
+
+func (d *Draft) observeStart(n *statev1.Node, o Observation) {
+	if n.GetPhase() != statev1.NodePhase_NODE_BOOTING || o.Problem == nil {
+		return
+	}
+	d.Looks[n.GetId()] = d.Now
+	if definite(o.Problem.Kind) && o.Problem.Kind != providers.Capacity {
+		d.refuse(n, o.Problem)
+		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, o.Problem.Message)
+		d.applyFail(FailureOf(o.Problem, d.ms()))
+		return
+	}
+	d.retry(n, o.Problem)
+}
+
+func (d *Draft) observeDelete(n *statev1.Node, o Observation) {
+	p := n.GetPhase()
+	if p != statev1.NodePhase_NODE_DELETING && p != statev1.NodePhase_NODE_LOST {
+		return
+	}
+	d.pace(n)
+	if o.Problem != nil {
+		if d.Cluster.GetPurge() && definite(o.Problem.Kind) {
+			d.refuse(n, o.Problem)
+			d.releaseIntent(n)
+			if p == statev1.NodePhase_NODE_DELETING {
+				d.setPhase(n, statev1.NodePhase_NODE_GONE, "forgotten (purge): "+o.Problem.Message)
+			}
+			return
+		}
+		d.retry(n, o.Problem)
+	}
+	if o.Seen != nil && o.Seen.Problem == nil {
+		d.observeSeen(n, o.Seen)
+	}
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
