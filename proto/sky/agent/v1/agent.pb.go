@@ -2131,7 +2131,9 @@ type LogAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stream        *StreamKey             `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
 	DurableTo     uint64                 `protobuf:"varint,2,opt,name=durable_to,json=durableTo,proto3" json:"durable_to,omitempty"`
-	Credit        uint64                 `protobuf:"varint,3,opt,name=credit,proto3" json:"credit,omitempty"` // bytes that may be in flight beyond durable_to
+	Credit        uint64                 `protobuf:"varint,3,opt,name=credit,proto3" json:"credit,omitempty"`     // bytes that may be in flight beyond durable_to
+	Rewind        bool                   `protobuf:"varint,4,opt,name=rewind,proto3" json:"rewind,omitempty"`     // what was sent beyond durable_to was not kept: send it again from there
+	Complete      bool                   `protobuf:"varint,5,opt,name=complete,proto3" json:"complete,omitempty"` // the stream's end is known and durable
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2185,6 +2187,20 @@ func (x *LogAck) GetCredit() uint64 {
 		return x.Credit
 	}
 	return 0
+}
+
+func (x *LogAck) GetRewind() bool {
+	if x != nil {
+		return x.Rewind
+	}
+	return false
+}
+
+func (x *LogAck) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
 }
 
 type FetchBlobRequest struct {
@@ -2599,12 +2615,14 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x0e\n" +
 	"\x02fd\x18\x02 \x01(\x05R\x02fd\x12\x12\n" +
 	"\x04data\x18\x03 \x01(\fR\x04data\x12\x10\n" +
-	"\x03gap\x18\x04 \x01(\x04R\x03gap\"p\n" +
+	"\x03gap\x18\x04 \x01(\x04R\x03gap\"\xa4\x01\n" +
 	"\x06LogAck\x12/\n" +
 	"\x06stream\x18\x01 \x01(\v2\x17.sky.agent.v1.StreamKeyR\x06stream\x12\x1d\n" +
 	"\n" +
 	"durable_to\x18\x02 \x01(\x04R\tdurableTo\x12\x16\n" +
-	"\x06credit\x18\x03 \x01(\x04R\x06credit\"B\n" +
+	"\x06credit\x18\x03 \x01(\x04R\x06credit\x12\x16\n" +
+	"\x06rewind\x18\x04 \x01(\bR\x06rewind\x12\x1a\n" +
+	"\bcomplete\x18\x05 \x01(\bR\bcomplete\"B\n" +
 	"\x10FetchBlobRequest\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\"5\n" +

@@ -873,6 +873,7 @@ type EndedRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Streams       []*StreamEnd           `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
+	Report        *MemberReport          `protobuf:"bytes,3,opt,name=report,proto3" json:"report,omitempty"` // what the gang's other nodes are told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -917,6 +918,13 @@ func (x *EndedRecord) GetKey() string {
 func (x *EndedRecord) GetStreams() []*StreamEnd {
 	if x != nil {
 		return x.Streams
+	}
+	return nil
+}
+
+func (x *EndedRecord) GetReport() *MemberReport {
+	if x != nil {
+		return x.Report
 	}
 	return nil
 }
@@ -977,7 +985,7 @@ var File_sky_agent_v1_journal_proto protoreflect.FileDescriptor
 
 const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x1asky/agent/v1/journal.proto\x12\fsky.agent.v1\x1a\x18sky/agent/v1/agent.proto\x1a\x18sky/state/v1/state.proto\"\xd9\x06\n" +
+	"\x1asky/agent/v1/journal.proto\x12\fsky.agent.v1\x1a\x18sky/agent/v1/agent.proto\x1a\x17sky/agent/v1/gang.proto\x1a\x18sky/state/v1/state.proto\"\xd9\x06\n" +
 	"\rJournalRecord\x128\n" +
 	"\bidentity\x18\x01 \x01(\v2\x1a.sky.agent.v1.NodeIdentityH\x00R\bidentity\x12:\n" +
 	"\bassigned\x18\x02 \x01(\v2\x1c.sky.agent.v1.AssignedRecordH\x00R\bassigned\x127\n" +
@@ -1044,10 +1052,11 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12,\n" +
-	"\x04file\x18\x04 \x01(\v2\x18.sky.state.v1.StoredFileR\x04file\"R\n" +
+	"\x04file\x18\x04 \x01(\v2\x18.sky.state.v1.StoredFileR\x04file\"\x86\x01\n" +
 	"\vEndedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
-	"\astreams\x18\x02 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\"N\n" +
+	"\astreams\x18\x02 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\x122\n" +
+	"\x06report\x18\x03 \x01(\v2\x1a.sky.agent.v1.MemberReportR\x06report\"N\n" +
 	"\tOffRecord\x12,\n" +
 	"\x03why\x18\x01 \x01(\v2\x1a.sky.agent.v1.AutostoppingR\x03why\x12\x13\n" +
 	"\x05at_ms\x18\x02 \x01(\x03R\x04atMsB\"Z aloft/proto/sky/agent/v1;agentv1b\x06proto3"
@@ -1083,7 +1092,8 @@ var file_sky_agent_v1_journal_proto_goTypes = []any{
 	(*v1.Failure)(nil),     // 14: sky.state.v1.Failure
 	(*v1.StoredFile)(nil),  // 15: sky.state.v1.StoredFile
 	(*StreamEnd)(nil),      // 16: sky.agent.v1.StreamEnd
-	(*Autostopping)(nil),   // 17: sky.agent.v1.Autostopping
+	(*MemberReport)(nil),   // 17: sky.agent.v1.MemberReport
+	(*Autostopping)(nil),   // 18: sky.agent.v1.Autostopping
 }
 var file_sky_agent_v1_journal_proto_depIdxs = []int32{
 	1,  // 0: sky.agent.v1.JournalRecord.identity:type_name -> sky.agent.v1.NodeIdentity
@@ -1103,12 +1113,13 @@ var file_sky_agent_v1_journal_proto_depIdxs = []int32{
 	14, // 14: sky.agent.v1.StopCause.failure:type_name -> sky.state.v1.Failure
 	15, // 15: sky.agent.v1.ResultRecord.file:type_name -> sky.state.v1.StoredFile
 	16, // 16: sky.agent.v1.EndedRecord.streams:type_name -> sky.agent.v1.StreamEnd
-	17, // 17: sky.agent.v1.OffRecord.why:type_name -> sky.agent.v1.Autostopping
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	17, // 17: sky.agent.v1.EndedRecord.report:type_name -> sky.agent.v1.MemberReport
+	18, // 18: sky.agent.v1.OffRecord.why:type_name -> sky.agent.v1.Autostopping
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_journal_proto_init() }
@@ -1117,6 +1128,7 @@ func file_sky_agent_v1_journal_proto_init() {
 		return
 	}
 	file_sky_agent_v1_agent_proto_init()
+	file_sky_agent_v1_gang_proto_init()
 	file_sky_agent_v1_journal_proto_msgTypes[0].OneofWrappers = []any{
 		(*JournalRecord_Identity)(nil),
 		(*JournalRecord_Assigned)(nil),
