@@ -85,7 +85,7 @@ func (c *checker) syntaxError(src []byte, err error) {
 		msg = m[2]
 	}
 	lines := bytes.Split(src, []byte{'\n'})
-	if strings.Contains(msg, "cannot start any token") {
+	if strings.Contains(msg, "cannot start any token") || strings.Contains(msg, "tab character") {
 		// The parser's line may be one off; look for the tab around it.
 		for _, l := range []int{p.line, p.line + 1, p.line - 1} {
 			if l < 1 || l > len(lines) {

@@ -72,6 +72,10 @@ func (c *checker) lintTree(v *value, path string) {
 		c.lintTree(it, index(path, i))
 	}
 	for _, e := range v.entries {
+		if e.key.kind == kindBool && e.key.plain {
+			c.warn(e.key.pos, join(path, e.key.text), fmt.Sprintf("YAML 1.1 reads the key %s as a boolean", e.key.text), "",
+				fmt.Sprintf("write %q in quotes", e.key.text))
+		}
 		c.lintTree(e.val, join(path, e.name()))
 	}
 }
@@ -93,7 +97,9 @@ func (c *checker) build(docs []*value, o Overrides) *Document {
 		}
 	}
 	if len(full) == 0 {
-		c.fail(position{line: 1, column: 1}, "", "the file is empty or holds no task", "", "add at least run: or setup:")
+		if !c.diags.HasErrors() {
+			c.fail(position{line: 1, column: 1}, "", "the file is empty or holds no task", "", "add at least run: or setup:")
+		}
 		ok = false
 	}
 	vars, varsOK := c.readVariables(o)

@@ -204,7 +204,7 @@ func (v *value) plainText() string {
 }
 
 // goValue converts to JSON-encodable Go values. Whole numbers that fit become
-// int64, maps get Python-style string keys.
+// int64; the keys of maps become text.
 func (v *value) goValue(show func(*value) string) any {
 	switch v.kind {
 	case kindNull:
@@ -233,8 +233,11 @@ func (v *value) goValue(show func(*value) string) any {
 		out := make(map[string]any, len(v.entries))
 		for _, e := range v.entries {
 			k := e.name()
-			if e.key.kind == kindText {
+			switch {
+			case e.key.kind == kindText:
 				k = show(e.key)
+			case e.key.kind != kindNull:
+				k = e.key.text // as written: the key on stays on
 			}
 			out[k] = e.val.goValue(show)
 		}

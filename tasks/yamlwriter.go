@@ -216,12 +216,12 @@ func plainRune(r rune) bool {
 	return unicode.IsPrint(r)
 }
 
-var rePlain = regexp.MustCompile(`^[A-Za-z0-9_/.~](?:[A-Za-z0-9_/.@%+:=,~* ()-]*[A-Za-z0-9_/.@%+=~*()-])?$`)
+var rePlain = regexp.MustCompile(`^[A-Za-z0-9_/.~$<](?:[A-Za-z0-9_/.@%+:=,~*$<>{} ()-]*[A-Za-z0-9_/.@%+=~*$>{}()-])?$`)
 
 // scalarText writes a string plainly when it stays text, else in double quotes.
 func scalarText(s string) string {
 	const longestPlain = 200
-	if len(s) < longestPlain && rePlain.MatchString(s) && !strings.Contains(s, ": ") && !strings.Contains(s, " #") {
+	if len(s) < longestPlain && rePlain.MatchString(s) && !strings.Contains(s, ": ") && s != "<<" {
 		if v, err := typePlain(s); err == nil && v.kind == kindText {
 			return s
 		}
