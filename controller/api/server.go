@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"aloft/controller/desired"
 	"aloft/controller/logs"
 	"aloft/controller/store"
 	controlv1 "aloft/proto/sky/control/v1"
@@ -52,6 +53,12 @@ type Sealer interface {
 	Seal(plain []byte) ([]byte, error)
 }
 
+// Placer finds where a task can run, the best place first. Hints tell people of alternatives; the error carries a Failure
+// when nothing can run it.
+type Placer interface {
+	Place(ctx context.Context, task *statev1.TaskSpec) (candidates []*statev1.Candidate, hints []string, err error)
+}
+
 // Sweeper compares what the providers show with what the store knows.
 type Sweeper interface {
 	Gc(ctx context.Context, del bool) (*controlv1.GcResponse, error)
@@ -64,6 +71,7 @@ type Options struct {
 	Blobs     Blobs
 	Sealer    Sealer
 	Providers Providers
+	Placer    Placer
 	Sweeper   Sweeper
 	// Kick asks the reconciler to look at a cluster now.
 	Kick func(clusterID string)
@@ -147,9 +155,6 @@ func usage(format string, args ...any) error {
 	return refuse(&statev1.Failure{Kind: statev1.FailureKind_USAGE, Code: "BAD_REQUEST", Message: fmt.Sprintf(format, args...)})
 }
 
-// failure is implemented by errors that carry a Failure for the user (see desired).
-type failure interface{ Failure() *statev1.Failure }
-
 // reply turns an error of ours into the error of a call.
 func (s *Server) reply(doing string, err error) error {
 	if err == nil {
@@ -158,9 +163,9 @@ func (s *Server) reply(doing string, err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
-	var f failure
-	if errors.As(err, &f) {
-		return refuse(f.Failure())
+	var refused *desired.Error
+	if errors.As(err, &refused) {
+		return refuse(refused.Failure)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return status.FromContextError(err).Err()

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	controlv1 "aloft/proto/sky/control/v1"
+)
+
+func newCheckCmd(a *app) *cobra.Command {
+	var verbose bool
+	var workspace, output string
+	cmd := &cobra.Command{
+		Use:   "check [INFRA...]",
+		Short: "Check which places can be used; fails when one that was named cannot",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			r, err := c.Check(cmd.Context(), &controlv1.CheckRequest{Infra: args})
+			if err != nil {
+				return rpcError("check", err)
+			}
+			bad := false
+			var enabled []string
+			list := []map[string]any{}
+			for _, i := range r.GetInfra() {
+				if i.GetEnabled() {
+					enabled = append(enabled, i.GetName())
+				} else if len(args) > 0 {
+					bad = true
+				}
+				list = append(list, map[string]any{"name": i.GetName(), "enabled": i.GetEnabled(), "capabilities": append([]string{}, i.GetCapabilities()...),
+					"reason": i.GetReason(), "hint": i.GetHint(), "identity": i.GetIdentity()})
+			}
+			if len(enabled) == 0 {
+				bad = true
+			}
+			if output == "json" {
+				if err := a.printJSON(map[string]any{"ok": !bad, "infra": list}); err != nil {
+					return err
+				}
+			} else {
+				for _, i := range r.GetInfra() {
+					if i.GetEnabled() {
+						a.say("  %s: %s [%s]", infraName(i.GetName()), a.style(styleGreen, "enabled"), strings.Join(i.GetCapabilities(), ", "))
+						if i.GetIdentity() != "" && verbose {
+							a.say("    as %s", i.GetIdentity())
+						}
+						continue
+					}
+					a.say("  %s: %s", infraName(i.GetName()), a.style(styleAmber, "disabled"))
+					a.say("    Reason: %s", i.GetReason())
+					if i.GetHint() != "" {
+						a.say("    %s", i.GetHint())
+					}
+				}
+				a.say("\nEnabled infra: %s", strings.Join(enabled, ", "))
+			}
+			if bad {
+				return &exitError{code: exitConfig}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show who we are there")
+	cmd.Flags().StringVarP(&workspace, "workspace", "w", "", "workspace")
+	outputFlag(cmd, &output)
+	return cmd
+}

@@ -1,0 +1,364 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"aloft/controller/logs"
+	"aloft/controller/store"
+	agentv1 "aloft/proto/sky/agent/v1"
+	controlv1 "aloft/proto/sky/control/v1"
+	statev1 "aloft/proto/sky/state/v1"
+)
+
+const (
+	// lateLogs is how long after a job's end its last bytes are waited for when its agents do not say that all is here.
+	lateLogs = 3 * time.Second
+	// pidWait is how long the first bytes of a rank wait for its pid, so that its prefix is right.
+	pidWait = 250 * time.Millisecond
+	// frameBytes bounds a frame, pendingBytes what waits for a slow reader.
+	frameBytes   = 256 << 10
+	pendingBytes = 4 << 20
+)
+
+// Logs streams a job's log: every rank's setup, run and check in this order, ranks side by side.
+func (s *Server) Logs(r *controlv1.LogsRequest, out grpc.ServerStreamingServer[controlv1.LogFrame]) error {
+	ctx, cancel := context.WithCancel(out.Context())
+	defer cancel()
+	job, rev, err := s.readJob(ctx, r.GetJobId())
+	if err != nil {
+		return err
+	}
+	jw := &jobWatch{job: job, changed: make(chan struct{}), over: make(chan struct{})}
+	if r.GetFollow() {
+		go s.followJob(ctx, jw, rev)
+	} else {
+		close(jw.over)
+	}
+	// Ranks are known once the job is placed.
+	for len(jw.get().GetRanks()) == 0 {
+		ch := jw.wait()
+		if len(jw.get().GetRanks()) > 0 {
+			break
+		}
+		select {
+		case <-ch:
+			continue
+		case <-jw.over:
+		case <-ctx.Done():
+			return s.reply("read the log", ctx.Err())
+		}
+		break
+	}
+	m := &frameMux{wake: make(chan struct{}, 1)}
+	m.room = sync.NewCond(&m.mu)
+	var wg sync.WaitGroup
+	var firstErr error
+	var once sync.Once
+	for _, rank := range jw.get().GetRanks() {
+		wg.Go(func() {
+			if err := s.slotLogs(ctx, r, jw, rank.GetSlot(), m); err != nil {
+				once.Do(func() { firstErr = err })
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for {
+		frames := m.take()
+		for _, f := range frames {
+			if err := out.Send(f); err != nil {
+				cancel()
+				m.close()
+				<-done
+				return err
+			}
+		}
+		if len(frames) > 0 {
+			continue
+		}
+		select {
+		case <-m.wake:
+		case <-ctx.Done():
+			m.close()
+			<-done
+			return s.reply("read the log", ctx.Err())
+		case <-done:
+			for _, f := range m.take() {
+				if err := out.Send(f); err != nil {
+					return err
+				}
+			}
+			if firstErr != nil {
+				return s.reply("read the log", firstErr)
+			}
+			return out.Send(&controlv1.LogFrame{End: true})
+		}
+	}
+}
+
+func (s *Server) readJob(ctx context.Context, id string) (*statev1.Job, store.Rev, error) {
+	var job *statev1.Job
+	var rev store.Rev
+	err := s.o.Store.View(ctx, func(tx store.Tx) error {
+		rev = tx.Rev()
+		j, err := store.GetJob(tx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return notFound("no such job: %s", id)
+		}
+		job = j
+		return err
+	})
+	if err != nil {
+		return nil, 0, s.reply("read the job", err)
+	}
+	return job, rev, nil
+}
+
+// jobWatch is the newest sight of a job, shared by the readers of its streams.
+type jobWatch struct {
+	mu      sync.Mutex
+	job     *statev1.Job
+	changed chan struct{} // closed and replaced at each change
+	over    chan struct{} // closed when no stream grows any more
+}
+
+func (w *jobWatch) get() *statev1.Job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.job
+}
+
+func (w *jobWatch) wait() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+func (w *jobWatch) set(j *statev1.Job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.job = j
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+// followJob keeps jw current and closes over when the job has ended and its evidence is complete (or late).
+func (s *Server) followJob(ctx context.Context, jw *jobWatch, rev store.Rev) {
+	defer close(jw.over)
+	ended := func(j *statev1.Job) bool { return j.GetEndedMs() != 0 }
+	if ended(jw.get()) && jw.get().GetResultsComplete() {
+		return
+	}
+	wctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var late *time.Timer
+	defer func() {
+		if late != nil {
+			late.Stop()
+		}
+	}()
+	check := func(j *statev1.Job) bool {
+		if !ended(j) {
+			return false
+		}
+		if j.GetResultsComplete() {
+			return true
+		}
+		if late == nil {
+			late = time.AfterFunc(lateLogs, cancel)
+		}
+		return false
+	}
+	check(jw.get())
+	for _, err := range s.o.Store.Watch(wctx, rev, store.Filter{Kind: store.Job, ID: jw.get().GetId()}) {
+		if err != nil {
+			return
+		}
+		j, _, err := s.readJob(wctx, jw.get().GetId())
+		if err != nil {
+			return
+		}
+		jw.set(j)
+		if check(j) {
+			return
+		}
+	}
+}
+
+// streamNames are the streams a slot of a job may write, in order.
+func streamNames(j *statev1.Job, slot int32, asked []string) []string {
+	want := func(n string) bool {
+		if len(asked) == 0 {
+			return n != "check"
+		}
+		for _, a := range asked {
+			if a == n {
+				return true
+			}
+		}
+		return false
+	}
+	rank := rankOf(j, slot)
+	var names []string
+	if j.GetWithSetup() && j.GetTask().GetSetup() != "" && want("setup") {
+		names = append(names, "setup")
+	}
+	if rank.GetRank() >= 0 && j.GetTask().GetRun() != "" && want("run") {
+		names = append(names, "run")
+	}
+	if rank.GetRank() == 0 && len(j.GetTask().GetSuites()) > 0 && want("check") {
+		names = append(names, "check")
+	}
+	return names
+}
+
+func rankOf(j *statev1.Job, slot int32) *statev1.Rank {
+	for _, r := range j.GetRanks() {
+		if r.GetSlot() == slot {
+			return r
+		}
+	}
+	return nil
+}
+
+// slotLogs reads the streams of one slot one after another.
+func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *jobWatch, slot int32, m *frameMux) error {
+	job := jw.get()
+	numRanks := int32(0)
+	for _, x := range job.GetRanks() {
+		if x.GetRank() >= 0 {
+			numRanks++
+		}
+	}
+	for _, name := range streamNames(job, slot, r.GetStreams()) {
+		key := &agentv1.StreamKey{JobId: job.GetId(), Attempt: job.GetAttempt(), Slot: slot, Name: name}
+		var from uint64
+		if r.GetTail() > 0 {
+			off, err := s.o.Logs.TailOffset(key, int(r.GetTail()))
+			if err != nil {
+				return fmt.Errorf("find the last lines: %w", err)
+			}
+			from = off
+		}
+		first := true
+		next := from
+		yield := func(rec logs.Record) bool {
+			if first {
+				first = false
+				waitPID(ctx, jw, slot)
+			}
+			rank := rankOf(jw.get(), slot)
+			next = rec.Offset + uint64(len(rec.Data)) + rec.Gap
+			return m.add(&controlv1.LogFrame{Slot: slot, Rank: rank.GetRank(), Stream: name, Offset: rec.Offset, AtMs: rec.AtMS, Fd: rec.FD,
+				Data: append([]byte(nil), rec.Data...), Gap: rec.Gap, Pid: rank.GetPid(), Address: rank.GetAddress(), NumRanks: numRanks})
+		}
+		if r.GetFollow() {
+			fctx, cancel := context.WithCancel(ctx)
+			stop := make(chan struct{})
+			go func() {
+				select {
+				case <-jw.over:
+					cancel()
+				case <-stop:
+				}
+			}()
+			err := s.o.Logs.Read(fctx, key, from, true, yield)
+			close(stop)
+			cancel()
+			if err != nil && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+			if err == nil {
+				continue
+			}
+		}
+		// What is left once nothing grows any more.
+		if err := s.o.Logs.Read(ctx, key, next, false, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitPID gives the status that names a rank's pid the moment it needs to arrive beside its first bytes.
+func waitPID(ctx context.Context, jw *jobWatch, slot int32) {
+	limit := time.NewTimer(pidWait)
+	defer limit.Stop()
+	for {
+		ch := jw.wait()
+		if rankOf(jw.get(), slot).GetPid() != 0 {
+			return
+		}
+		select {
+		case <-ch:
+		case <-jw.over:
+			return
+		case <-limit.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// frameMux gathers the frames of all slots. While one batch is being sent the next one grows: no delay when little is
+// written, few large frames when much is.
+type frameMux struct {
+	mu     sync.Mutex
+	room   *sync.Cond
+	frames []*controlv1.LogFrame
+	bytes  int
+	closed bool
+	wake   chan struct{}
+}
+
+func (m *frameMux) add(f *controlv1.LogFrame) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.bytes >= pendingBytes && !m.closed {
+		m.room.Wait()
+	}
+	if m.closed {
+		return false
+	}
+	m.bytes += len(f.GetData())
+	if n := len(m.frames); n > 0 {
+		l := m.frames[n-1]
+		if l.GetSlot() == f.GetSlot() && l.GetStream() == f.GetStream() && l.GetFd() == f.GetFd() && l.GetAtMs() == f.GetAtMs() &&
+			l.GetGap() == 0 && f.GetGap() == 0 && len(l.GetData())+len(f.GetData()) <= frameBytes {
+			l.Data = append(l.Data, f.GetData()...)
+			return true
+		}
+	}
+	m.frames = append(m.frames, f)
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (m *frameMux) take() []*controlv1.LogFrame {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	fs := m.frames
+	m.frames, m.bytes = nil, 0
+	m.room.Broadcast()
+	return fs
+}
+
+func (m *frameMux) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	m.room.Broadcast()
+}

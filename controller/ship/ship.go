@@ -1,0 +1,136 @@
+// Package ship puts the agent on a node through a provider's Shell: it finds the platform, sends the binary unless it
+// is there, verifies it by hash, starts it, and learns where it listens.
+package ship
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path"
+	"strings"
+
+	statev1 "aloft/proto/sky/state/v1"
+	"aloft/providers"
+)
+
+// Shipper installs agents.
+type Shipper struct {
+	payload *Payload
+	log     *slog.Logger
+}
+
+// New makes a Shipper of the agents in p.
+func New(p *Payload, log *slog.Logger) *Shipper { return &Shipper{payload: p, log: log} }
+
+// Reached is where an installed agent is reached.
+type Reached struct {
+	Socket string // unix socket on the node
+}
+
+// Ship makes sure that the agent of this build runs on the node and returns its socket. Doing it again is harmless: a
+// running agent of the same build is left alone.
+func (s *Shipper) Ship(ctx context.Context, node *statev1.Node, sh providers.Shell) (Reached, error) {
+	// One round trip says what the machine is and which agents lie there already.
+	facts, err := s.run(ctx, sh, `uname -s; uname -m; ls "$HOME/.aloft/bin" 2>/dev/null; exit 0`, nil)
+	if err != nil {
+		return Reached{}, fmt.Errorf("ask node %s what it is: %w", node.GetName(), err)
+	}
+	lines := strings.Split(strings.TrimSpace(facts), "\n")
+	if len(lines) < 2 {
+		return Reached{}, fmt.Errorf("ask node %s what it is: answer %q", node.GetName(), facts)
+	}
+	goos, goarch, err := platform(lines[0], lines[1])
+	if err != nil {
+		return Reached{}, fmt.Errorf("node %s: %w", node.GetName(), err)
+	}
+	agent, err := s.payload.Agent(goos, goarch)
+	if err != nil {
+		return Reached{}, err
+	}
+	name := "sky-agent-" + agent.SHA256[:16]
+	have := false
+	for _, l := range lines[2:] {
+		have = have || strings.TrimSpace(l) == name
+	}
+	if !have {
+		if err := s.upload(ctx, sh, agent, name); err != nil {
+			return Reached{}, fmt.Errorf("send the agent to node %s: %w", node.GetName(), err)
+		}
+		s.log.Info("agent sent", "node", node.GetId(), "sha256", agent.SHA256)
+	}
+	out, err := s.run(ctx, sh, fmt.Sprintf(`exec "$HOME/.aloft/bin/%s" start --node %s`, name, quote(node.GetId())), nil)
+	if err != nil {
+		return Reached{}, fmt.Errorf("start the agent on node %s: %w", node.GetName(), err)
+	}
+	all := strings.Split(strings.TrimSpace(out), "\n")
+	socket := all[len(all)-1]
+	if !path.IsAbs(socket) {
+		return Reached{}, fmt.Errorf("start the agent on node %s: answer %q is not the path of a socket", node.GetName(), out)
+	}
+	return Reached{Socket: socket}, nil
+}
+
+// upload streams the binary beside its place and moves it there only when its hash is right.
+func (s *Shipper) upload(ctx context.Context, sh providers.Shell, a Agent, name string) error {
+	f, err := os.Open(a.Path)
+	if err != nil {
+		return fmt.Errorf("open the unpacked agent: %w", err)
+	}
+	defer f.Close()
+	script := fmt.Sprintf(`set -e; umask 077; d="$HOME/.aloft/bin"; mkdir -p "$d"; t="$d/.up.$$"; trap 'rm -f "$t"' EXIT; cat >"$t"
+if command -v sha256sum >/dev/null 2>&1; then h=$(sha256sum <"$t"); else h=$(shasum -a 256 <"$t"); fi
+h=${h%%%% *}; if [ "$h" != %s ]; then echo "what arrived has the hash $h" >&2; exit 65; fi
+chmod 700 "$t"; mv -f "$t" "$d/%s"`, a.SHA256, name)
+	_, err = s.run(ctx, sh, script, f)
+	return err
+}
+
+// run runs a script; its standard error becomes the error's text.
+func (s *Shipper) run(ctx context.Context, sh providers.Shell, script string, stdin *os.File) (string, error) {
+	var out, errOut bytes.Buffer
+	cmd := providers.Cmd{Line: script, Stdout: &out, Stderr: &errOut}
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
+	exit, err := sh.Run(ctx, cmd)
+	if err != nil {
+		return "", err
+	}
+	if exit.Code != 0 {
+		msg := strings.TrimSpace(errOut.String())
+		if msg == "" {
+			msg = strings.TrimSpace(out.String())
+		}
+		return "", fmt.Errorf("exit code %d: %s", exit.Code, msg)
+	}
+	return out.String(), nil
+}
+
+// errPlatform is returned for machines we have no agent for.
+var errPlatform = errors.New("no agent for this platform")
+
+// platform turns uname's words into Go's.
+func platform(sys, machine string) (goos, goarch string, err error) {
+	switch strings.TrimSpace(sys) {
+	case "Linux":
+		goos = "linux"
+	case "Darwin":
+		goos = "darwin"
+	}
+	switch strings.TrimSpace(machine) {
+	case "x86_64", "amd64":
+		goarch = "amd64"
+	case "aarch64", "arm64":
+		goarch = "arm64"
+	}
+	if goos == "" || goarch == "" {
+		return "", "", fmt.Errorf("%w: %s %s", errPlatform, sys, machine)
+	}
+	return goos, goarch, nil
+}
+
+// quote makes a word for /bin/sh.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
