@@ -1,0 +1,248 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"aloft/controller/plan"
+	statev1 "aloft/proto/sky/state/v1"
+	"aloft/providers"
+)
+
+// effect is one call with all it needs, taken from the records as they were committed.
+type effect struct {
+	loop         *Loop
+	action       plan.Action
+	cluster      *statev1.Cluster
+	node         *statev1.Node
+	intent       *statev1.Intent
+	installation string
+}
+
+// start makes the call of a in a goroutine of its own; what it finds out comes back through the queue.
+func (l *Loop) start(ctx context.Context, id string, c *cluster, d *plan.Draft, a plan.Action) {
+	e := &effect{
+		loop: l, action: a, cluster: d.Cluster, node: findNode(d.Nodes, a.Node()), intent: d.Intents[a.Node()],
+		installation: d.Installation,
+	}
+	limit := l.o.CallLimit
+	switch a.(type) {
+	case plan.Ship, plan.Connect:
+		limit = l.o.ShipLimit
+	}
+	cctx, cancel := context.WithTimeout(ctx, limit)
+	switch a.(type) {
+	case plan.Ship, plan.Connect:
+		c.cancel[a.Node()] = cancel
+	}
+	attempt := e.node.GetAttempt()
+	l.effects.Go(func() {
+		defer cancel()
+		select {
+		case l.slots <- struct{}{}:
+			defer func() { <-l.slots }()
+		case <-ctx.Done():
+			return
+		}
+		name := effectName(a)
+		l.o.Crash("before-" + name)
+		o := e.run(cctx)
+		o.NodeID, o.Attempt, o.Effect = a.Node(), attempt, a
+		l.o.Crash("after-" + name)
+		if ctx.Err() != nil {
+			return // the records say that the call was under way; the next controller takes it from there
+		}
+		if o.Problem != nil {
+			l.o.Log.Warn(name, "cluster", e.cluster.GetName(), "node", e.node.GetName(), "err_kind", o.Problem.Kind.String(), "err", o.Problem.Message)
+		}
+		l.enqueue(id, &o)
+	})
+}
+
+// run makes the call.
+func (e *effect) run(ctx context.Context) plan.Observation {
+	var o plan.Observation
+	name := e.node.GetCandidate().GetProvider()
+	p, err := e.loop.o.Providers.Get(name)
+	if err != nil {
+		o.Problem = problem(err)
+		return o
+	}
+	switch a := e.action.(type) {
+	case plan.Create:
+		e.create(ctx, p, &o)
+	case plan.Probe:
+		o.Seen = e.look(ctx, p, a.ByToken)
+	case plan.Ship:
+		o.Problem = problem(e.ship(ctx, p, true))
+	case plan.Connect:
+		e.connect(ctx, p, a.Reship, &o)
+	case plan.Stop:
+		if st, ok := p.(providers.Stopper); ok {
+			o.Problem = problem(st.Stop(ctx, e.ref()))
+		} else {
+			o.Problem = &plan.Problem{Kind: providers.Unsupported, Scope: providers.ScopeProvider, Message: name + " cannot stop machines."}
+		}
+		o.Seen = e.look(ctx, p, false)
+	case plan.Start:
+		if st, ok := p.(providers.Stopper); ok {
+			o.Problem = problem(st.Start(ctx, e.ref()))
+		} else {
+			o.Problem = &plan.Problem{Kind: providers.Unsupported, Scope: providers.ScopeProvider, Message: name + " cannot start machines."}
+		}
+	case plan.Delete:
+		o.Problem = problem(p.Delete(ctx, e.ref()))
+		o.Seen = e.look(ctx, p, false)
+	}
+	return o
+}
+
+func (e *effect) ref() providers.InstanceRef {
+	return providers.InstanceRef{ID: e.node.GetInstanceId(), Region: e.node.GetCandidate().GetRegion(), Zone: e.node.GetCandidate().GetZone()}
+}
+
+// create asks for the machine. Where nothing remembers tokens, a repeated call looks for the machine first.
+func (e *effect) create(ctx context.Context, p providers.Provider, o *plan.Observation) {
+	caps := p.Capabilities()
+	if caps.Idempotency == providers.IdempotencyNone && e.node.GetTries() > 1 {
+		seen := e.look(ctx, p, true)
+		if seen.Problem != nil {
+			o.Problem = seen.Problem
+			return
+		}
+		for _, in := range seen.Instances {
+			if in.State.Alive() {
+				o.Created = &in
+				return
+			}
+		}
+	}
+	r := providers.CreateRequest{
+		Token: e.intent.GetToken(), Name: e.node.GetName(), Spec: providers.CandidateSpec(e.node.GetCandidate()), Tags: e.tags(),
+	}
+	if e.node.GetDeadlineMs() > 0 {
+		r.Deadline = time.UnixMilli(e.node.GetDeadlineMs())
+	}
+	in, err := p.Create(ctx, r)
+	if err != nil {
+		o.Problem = problem(err)
+		return
+	}
+	o.Created = &in
+}
+
+func (e *effect) tags() providers.Tags {
+	return providers.Tags{
+		Installation: e.installation, ClusterID: e.cluster.GetId(), ClusterName: e.cluster.GetName(), NodeID: e.node.GetId(),
+		Attempt: e.node.GetAttempt(), Epoch: e.intent.GetEpoch(), Owner: e.cluster.GetUser(),
+	}
+}
+
+// look asks how the machine is.
+func (e *effect) look(ctx context.Context, p providers.Provider, byToken bool) *plan.Seen {
+	sel := providers.Selector{Region: e.node.GetCandidate().GetRegion()}
+	if byToken {
+		sel.Token = e.intent.GetToken()
+	} else {
+		sel.IDs = []string{e.node.GetInstanceId()}
+	}
+	seen := &plan.Seen{At: time.Now()}
+	for in, err := range p.Describe(ctx, sel) {
+		if err != nil {
+			seen.Problem = problem(err)
+			return seen
+		}
+		seen.Instances = append(seen.Instances, in)
+	}
+	return seen
+}
+
+// connect opens the session of a machine again if the machine still runs.
+func (e *effect) connect(ctx context.Context, p providers.Provider, reship bool, o *plan.Observation) {
+	seen := e.look(ctx, p, false)
+	if seen.Problem != nil {
+		o.Problem = seen.Problem
+		return
+	}
+	o.Seen = seen
+	for _, in := range seen.Instances {
+		if in.State == providers.InstanceRunning {
+			o.Problem = problem(e.ship(ctx, p, reship))
+			return
+		}
+	}
+	o.Problem = &plan.Problem{Kind: providers.Transient, Scope: providers.ScopeZone, Code: "not-running", Message: "The machine of " + e.node.GetName() + " is not running."}
+}
+
+// ship installs the agent (unless it is there) and opens the session.
+func (e *effect) ship(ctx context.Context, p providers.Provider, install bool) error {
+	sp, ok := p.(providers.Sheller)
+	if !ok {
+		return &providers.Error{Provider: p.Name(), Op: "shell", Kind: providers.Unsupported, Scope: providers.ScopeProvider, Err: errors.New("no way to run commands there")}
+	}
+	in := providers.Instance{
+		InstanceRef: e.ref(), Token: e.intent.GetToken(), State: providers.InstanceRunning, Address: e.node.GetAddress(), Tags: e.tags(),
+	}
+	if install {
+		sh, err := sp.Shell(ctx, in)
+		if err != nil {
+			return fmt.Errorf("open shell on %s: %w", e.node.GetName(), err)
+		}
+		err = e.loop.o.Shipper.Ship(ctx, e.cluster, e.node, sh)
+		if cerr := sh.Close(); err == nil && cerr != nil {
+			err = cerr
+		}
+		if err != nil {
+			return fmt.Errorf("install agent on %s: %w", e.node.GetName(), err)
+		}
+	}
+	dial := func(ctx context.Context) (net.Conn, error) {
+		sh, err := sp.Shell(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("open shell on %s: %w", e.node.GetName(), err)
+		}
+		if e.loop.o.Dial == nil {
+			return nil, errors.Join(errors.New("no way to the agent's socket is configured"), sh.Close())
+		}
+		conn, err := e.loop.o.Dial(ctx, e.cluster, e.node, sh)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("reach the agent of %s: %w", e.node.GetName(), err), sh.Close())
+		}
+		return &shellConn{Conn: conn, sh: sh}, nil
+	}
+	if err := e.loop.o.Connector.Connect(ctx, e.cluster, e.node, dial); err != nil {
+		return fmt.Errorf("open session with %s: %w", e.node.GetName(), err)
+	}
+	return nil
+}
+
+// shellConn is a stream that keeps its shell open as long as it lives.
+type shellConn struct {
+	net.Conn
+	sh io.Closer
+}
+
+// Close closes the stream, then its shell.
+func (c *shellConn) Close() error { return errors.Join(c.Conn.Close(), c.sh.Close()) }
+
+// problem classifies an error by its *providers.Error; nil gives nil.
+func problem(err error) *plan.Problem {
+	if err == nil {
+		return nil
+	}
+	p := &plan.Problem{Kind: providers.KindUnknown, Scope: providers.ScopeZone, Code: "unknown", Message: err.Error()}
+	var e *providers.Error
+	switch {
+	case errors.As(err, &e):
+		p.Kind, p.Scope, p.Code, p.Hint, p.RetryAfter = e.Kind, e.Scope, e.Code, e.Hint, e.RetryAfter
+	case errors.Is(err, context.DeadlineExceeded):
+		p.Kind, p.Code = providers.Transient, "timeout"
+	case errors.Is(err, context.Canceled):
+		p.Kind, p.Code = providers.Transient, "canceled"
+	}
+	return p
+}
