@@ -1,17 +1,27 @@
 package shim_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"aloft/agent/shim"
+	"aloft/agent/spool"
 )
 
 // selfEnv carries the path of the binary under test to the tests; TestMain builds it once.
 const selfEnv = "ALOFT_TEST_AGENT"
 
+// roleEnv makes the test binary play an agent that can be killed: it starts one child and waits for ever.
+const roleEnv = "ALOFT_TEST_ROLE"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(roleEnv) == "agent" {
+		os.Exit(playAgent(os.Args[1], os.Args[2], os.Args[3]))
+	}
 	os.Exit(withBinary(m.Run))
 }
 
@@ -35,4 +45,24 @@ func withBinary(run func() int) int {
 		return 1
 	}
 	return run()
+}
+
+// playAgent starts `sh -c script` as job "killed" under dir, says so and hangs.
+func playAgent(bin, dir, script string) int {
+	ctx := context.Background()
+	k := shim.NewKeeper(filepath.Join(dir, "shims"), bin, shim.Options{})
+	if _, err := k.Adopt(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	p, err := k.Start(ctx, shim.Spec{
+		ID: "killed/" + filepath.Base(dir), Argv: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: dir,
+		SpoolDir: filepath.Join(dir, "spool"), Stream: spool.Key{JobID: "killed", Name: "run"},
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(p.PID())
+	select {}
 }
