@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/frame"
@@ -20,6 +21,7 @@ const probaPrefix = "proba_"
 // runs its checks. Unreadable or malformed files are an error, all of them
 // together; what the data themselves are like is in the report.
 func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, error) {
+	started := time.Now()
 	in, err := spec.load(baseDir)
 	if err != nil {
 		return nil, err
@@ -32,7 +34,7 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	report.FailOn = spec.FailOn
+	report.FailOn, report.Started, report.Elapsed = spec.FailOn, started, time.Since(started)
 	return report, nil
 }
 
@@ -48,6 +50,9 @@ func (s *SuiteSpec) load(dir string) (*engine.Inputs, error) {
 	in := &engine.Inputs{Name: s.Name, Task: s.Task, Seed: s.Seed, Mode: s.Compat}
 	if in.Name == "" {
 		in.Name = filepath.Base(s.Train)
+		if s.Test != "" {
+			in.Name += " and " + filepath.Base(s.Test)
+		}
 	}
 	train := l.table("train", s.Train, s.Types)
 	test := l.table("test", s.Test, s.Types)

@@ -212,7 +212,7 @@ func scoreGrid(v Scores) engine.Grid {
 		if c, ok := decline(a.Value, b.Value); ok {
 			change = format.Percent(-c)
 		}
-		g.Rows = append(g.Rows, []any{a.Metric, class, format.Number(a.Value), format.Number(b.Value), change, a.Rows, b.Rows})
+		g.Rows = append(g.Rows, []any{a.Metric, class, a.Value, b.Value, change, a.Rows, b.Rows})
 	}
 	return g
 }
