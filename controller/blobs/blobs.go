@@ -28,6 +28,7 @@ var (
 	ErrOffset = errors.New("offset is beyond the end of the blob")
 )
 
+// tmpDir holds unfinished blobs, spread over directories: creating thousands of files in one is slow on ext4.
 const tmpDir = "tmp"
 
 // Ref names a blob.
@@ -50,6 +51,7 @@ type Store struct {
 // Open opens the blobs under dir and makes the directory when it is missing. Uploads that a former process left
 // unfinished are removed.
 func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir}
 	tmp := filepath.Join(dir, tmpDir)
 	if err := os.RemoveAll(tmp); err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
@@ -57,12 +59,23 @@ func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
 	}
-	for i := range 256 {
-		if err := os.Mkdir(filepath.Join(dir, fmt.Sprintf("%02x", i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	for _, sub := range s.subdirs() {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("open blobs: %w", err)
 		}
 	}
-	return &Store{dir: dir}, nil
+	return s, nil
+}
+
+// subdirs are the directories that hold files: those of blobs, by the first byte of the digest, and those of unfinished
+// ones.
+func (s *Store) subdirs() []string {
+	out := make([]string, 0, 512)
+	for i := range 256 {
+		x := hex.EncodeToString([]byte{byte(i)})
+		out = append(out, x, filepath.Join(tmpDir, x))
+	}
+	return out
 }
 
 func checkDigest(d string) error {
@@ -148,7 +161,8 @@ func (s *Store) Open(digest string, offset int64) (r io.ReadCloser, total int64,
 
 // temp opens a new temporary file.
 func (s *Store) temp() (*os.File, error) {
-	name := filepath.Join(s.dir, tmpDir, strconv.FormatUint(s.next.Add(1), 36))
+	n := s.next.Add(1)
+	name := filepath.Join(s.dir, tmpDir, hex.EncodeToString([]byte{byte(n)}), strconv.FormatUint(n, 36))
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("new blob: %w", explain(err))
@@ -170,11 +184,7 @@ func (s *Store) publish(tmp, digest string) error {
 // uploads of that age. It says how many it removed, and their bytes.
 func (s *Store) GC(ctx context.Context, keep func(digest string) bool, olderThan time.Duration) (removed int, bytes int64, err error) {
 	before := time.Now().Add(-olderThan)
-	for i := range 257 {
-		sub := tmpDir
-		if i < 256 {
-			sub = hex.EncodeToString([]byte{byte(i)})
-		}
+	for _, sub := range s.subdirs() {
 		ents, err := os.ReadDir(filepath.Join(s.dir, sub))
 		if err != nil {
 			return removed, bytes, fmt.Errorf("collect blobs: %w", err)
@@ -183,7 +193,7 @@ func (s *Store) GC(ctx context.Context, keep func(digest string) bool, olderThan
 			if err := ctx.Err(); err != nil {
 				return removed, bytes, err
 			}
-			if sub != tmpDir && keep(e.Name()) {
+			if len(sub) == 2 && keep(e.Name()) {
 				continue
 			}
 			n, err := s.removeOld(filepath.Join(s.dir, sub, e.Name()), before)
