@@ -287,9 +287,12 @@ func (j *Journal) Close() error {
 	for j.busy {
 		j.synced.Wait()
 	}
+	var err error
 	if j.err == nil {
+		// Acknowledgements that wait for a flush: not durable, but the next owner then has less to send again.
+		_, err = j.f.WriteAt(j.queue, j.size)
 		j.err = fmt.Errorf("journal %s: %w", j.path, os.ErrClosed)
 	}
 	j.synced.Broadcast()
-	return j.f.Close()
+	return errors.Join(err, j.f.Close())
 }

@@ -83,7 +83,11 @@ func (r *Reader) readFrom(offset uint64, max int) ([]Record, uint64, error) {
 		if err := r.open(next); err != nil {
 			return nil, offset, err
 		}
-		if r.f != nil && next > offset {
+		if r.f == nil {
+			// Dropped for the cap meanwhile: look again, there is a later one.
+			return r.readFrom(offset, max)
+		}
+		if next > offset {
 			return []Record{{Offset: offset, FD: 3, Gap: next - offset}}, next, nil
 		}
 	}
