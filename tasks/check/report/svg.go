@@ -64,7 +64,16 @@ func heatmap(h engine.Heatmap) string {
 	if n == 0 || m == 0 {
 		return ""
 	}
+	largest := 0.0
+	for i := range n {
+		for j := range m {
+			largest = max(largest, h.Values[i][j])
+		}
+	}
 	cell := min(76, max(16, 300/float64(max(n, m))))
+	if max(n, m) <= 12 {
+		cell = max(cell, textWidth(short(largest))+4) // few cells: room for every number
+	}
 	left := 30.0
 	for _, name := range h.Rows[:n] {
 		left = max(left, min(textWidth(name), 130)+34)
@@ -84,12 +93,6 @@ func heatmap(h engine.Heatmap) string {
 	w, height := left+cell*float64(m)+4, top+cell*float64(n)+4
 	if slanted {
 		w += 70 // the last slanted label
-	}
-	largest := 0.0
-	for i := range n {
-		for j := range m {
-			largest = max(largest, h.Values[i][j])
-		}
 	}
 	var b strings.Builder
 	b.WriteString(svgTag(max(w, 220), height, h.Title+": "+h.RowName+" down, "+h.ColName+" across"))

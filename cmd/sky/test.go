@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"aloft/tasks/check"
+	"aloft/tasks/check/report"
+	"aloft/tasks/check/suitecmd"
+)
+
+// testFlags are the flags of `sky test`.
+type testFlags struct {
+	suitecmd.Options
+	train, test, label, task, index, datetime string
+	predTrain, predTest                       string
+	suites, features, categorical, na         []string
+}
+
+// newTestCmd makes `sky test`, which runs validation suites in this process, without a cluster.
+func newTestCmd() *cobra.Command {
+	f := &testFlags{}
+	cmd := &cobra.Command{
+		Use:   "test [SUITE.yaml]",
+		Short: "Check data and a model's predictions by validation suites",
+		Long: "Runs the suites that a document names, or that flags describe, on CSV files and prints a report. " +
+			"It needs no cluster and no network. The exit code tells the verdict.",
+		Example: "  sky test suite.yaml --html report.html\n" +
+			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	fl := cmd.Flags()
+	fl.StringVarP(&f.Format, "output", "o", "text", "print text, json, junit or markdown")
+	fl.StringVar(&f.HTML, "html", "", "write the HTML report into this file")
+	fl.StringVar(&f.Out, "out", "", "write report.json, report.html, report.md and junit.xml into this folder")
+	fl.StringVar(&f.Compat, "compat", "", "deepchecks reproduces its known defects")
+	fl.StringVar(&f.FailOn, "fail-on", "", "fail on fail, warn or never")
+	fl.StringVar(&f.train, "train", "", "train table, a CSV file (instead of a document)")
+	fl.StringVar(&f.test, "test", "", "test table, a CSV file")
+	fl.StringVar(&f.label, "label", "", "label column")
+	fl.StringVar(&f.task, "task-type", "", "binary, multiclass or regression (default inferred)")
+	fl.StringVar(&f.index, "index", "", "index column")
+	fl.StringVar(&f.datetime, "datetime", "", "date and time column")
+	fl.StringVar(&f.predTrain, "pred-train", "", "predictions for the train table: y_pred and proba_<class>")
+	fl.StringVar(&f.predTest, "pred-test", "", "predictions for the test table")
+	fl.StringArrayVar(&f.suites, "suite", nil, "suite to run (repeatable): data_integrity, train_test_validation, model_evaluation, full_suite")
+	fl.StringArrayVar(&f.features, "feature", nil, "feature column (repeatable; default all without another role)")
+	fl.StringArrayVar(&f.categorical, "categorical", nil, "categorical feature (repeatable; default inferred)")
+	fl.StringArrayVar(&f.na, "na", nil, "spelling of a missing value besides the empty field (repeatable)")
+	return cmd
+}
+
+func (f *testFlags) run(cmd *cobra.Command, args []string) error {
+	f.Stdout = cmd.OutOrStdout()
+	f.Text = textOptions(f.Stdout)
+	doc := f.document()
+	switch {
+	case len(args) == 1 && len(doc) > 0:
+		return &exitError{exitUsage, errors.New("give a suite document, or flags that describe one, not both")}
+	case len(args) == 1:
+		f.File = args[0]
+	case len(doc) == 0:
+		return &exitError{exitUsage, errors.New("give a suite document, or --train with --suite; see `sky test --help`")}
+	default:
+		if len(f.suites) == 0 {
+			doc["suites"] = []string{check.DataIntegrity}
+		}
+		f.Document = doc
+	}
+	r, err := suitecmd.Run(cmd.Context(), f.Options)
+	switch bad := (*suitecmd.InputError)(nil); {
+	case errors.As(err, &bad):
+		return &exitError{exitUsage, fmt.Errorf("test: %w", err)}
+	case err != nil:
+		return &exitError{exitFailure, fmt.Errorf("test: %w", err)}
+	case !r.Passed():
+		return &exitError{code: exitChecks}
+	}
+	return nil
+}
+
+// document turns the flags into a suite document; nothing given makes an empty one.
+func (f *testFlags) document() map[string]any {
+	doc := map[string]any{}
+	for key, v := range map[string]string{
+		"train": f.train, "test": f.test, "label": f.label, "task_type": f.task, "index": f.index, "datetime": f.datetime,
+	} {
+		if v != "" {
+			doc[key] = v
+		}
+	}
+	for key, v := range map[string][]string{"suites": f.suites, "features": f.features, "categorical": f.categorical, "na_values": f.na} {
+		if len(v) > 0 {
+			doc[key] = v
+		}
+	}
+	predictions := map[string]any{}
+	if f.predTrain != "" {
+		predictions["train"] = f.predTrain
+	}
+	if f.predTest != "" {
+		predictions["test"] = f.predTest
+	}
+	if len(predictions) > 0 {
+		doc["predictions"] = predictions
+	}
+	return doc
+}
+
+// textOptions fits the text form to the terminal, if there is one.
+func textOptions(w any) report.TextOptions {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return report.TextOptions{}
+	}
+	o := report.TextOptions{Color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		o.Width = width
+	}
+	return o
+}

@@ -1,0 +1,88 @@
+package suitecmd
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"aloft/tasks/check/report"
+)
+
+// The exit codes of Main.
+const (
+	Passed   = 0
+	Rejected = 1 // the report fails
+	BadInput = 2 // the request could not be served
+)
+
+const usage = `usage: check SUITE.yaml [flags]
+
+Runs the checks that a suite document names and prints a report.
+Exit: 0 the report passes, 1 it fails, 2 it could not be made.
+
+flags:
+`
+
+// Main is the command line: one suite document and flags, in any order.
+func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o := Options{Stdout: stdout, Text: report.TextOptions{Color: isTerminal(stdout) && os.Getenv("NO_COLOR") == ""}}
+	fs := flag.NewFlagSet("check", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		fs.PrintDefaults()
+	}
+	fs.StringVar(&o.Format, "o", "text", "print `text`, json, junit or markdown")
+	fs.StringVar(&o.Out, "out", "", "write report.json, report.html, report.md and junit.xml into this `folder`")
+	fs.StringVar(&o.HTML, "html", "", "write the HTML report into this `file`")
+	fs.StringVar(&o.Compat, "compat", "", "`deepchecks` reproduces its known defects")
+	fs.StringVar(&o.FailOn, "fail-on", "", "fail on `fail`, warn or never")
+	files, err := parseMixed(fs, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return Passed
+	}
+	if err != nil {
+		return BadInput // the flag package has told why
+	}
+	if len(files) != 1 {
+		fmt.Fprintf(stderr, "check: one suite document is needed, not %d\n", len(files))
+		return BadInput
+	}
+	o.File = files[0]
+	r, err := Run(ctx, o)
+	if err != nil {
+		fmt.Fprintln(stderr, "check:", err)
+		return BadInput
+	}
+	if !r.Passed() {
+		return Rejected
+	}
+	return Passed
+}
+
+// parseMixed parses flags that may follow arguments.
+func parseMixed(fs *flag.FlagSet, args []string) ([]string, error) {
+	var rest []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			return rest, nil
+		}
+		rest = append(rest, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
