@@ -1,0 +1,128 @@
+package sim_test
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"aloft/providers"
+)
+
+// play runs the world of a seed to its end in virtual time.
+func play(t *testing.T, dir string, seed uint64, s scenario) outcome {
+	t.Helper()
+	var out outcome
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir, seed, s)
+		var wg sync.WaitGroup
+		wg.Go(w.live)
+		w.users()
+		close(w.done)
+		wg.Wait()
+		out = w.judge()
+		if err := os.Remove(w.path); err != nil {
+			t.Error(err)
+		}
+	})
+	return out
+}
+
+// scratch is a directory on a memory-backed file system where there is one.
+func scratch(t *testing.T) string {
+	t.Helper()
+	if dir, err := os.MkdirTemp("/dev/shm", "sim"); err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
+}
+
+// seeds is how many seeds to run.
+func seeds(t *testing.T, usual int) int {
+	t.Helper()
+	if s := os.Getenv("ALOFT_SIM_SEEDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("ALOFT_SIM_SEEDS: %v", err)
+		}
+		return n
+	}
+	if testing.Short() {
+		return usual / 10
+	}
+	return usual
+}
+
+// tally is the sum of many runs.
+type tally struct {
+	runs, leaks, dups, stuck, machines, crashes, events atomic.Int64
+}
+
+// sweepSeeds plays n seeds on all processors. fail reports whether anything that went wrong is a failure of the test.
+func sweepSeeds(t *testing.T, n int, s scenario, fail bool) *tally {
+	t.Helper()
+	dir := scratch(t)
+	var sum tally
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				seed := next.Add(1)
+				if seed > int64(n) || t.Failed() && fail {
+					return
+				}
+				o := play(t, dir, uint64(seed), s)
+				sum.runs.Add(1)
+				sum.machines.Add(int64(o.machines))
+				sum.crashes.Add(int64(o.crashes))
+				sum.events.Add(int64(o.events))
+				count := func(c *atomic.Int64, what string, xs []string) {
+					if len(xs) == 0 {
+						return
+					}
+					c.Add(1)
+					if fail {
+						t.Errorf("seed %d: %s: %v", seed, what, xs)
+					}
+				}
+				count(&sum.leaks, "leaked", o.leaked)
+				count(&sum.dups, "made twice", o.duplicates)
+				count(&sum.stuck, "stuck", o.stuck)
+			}
+		})
+	}
+	wg.Wait()
+	return &sum
+}
+
+func (s *tally) report(t *testing.T, name string, began time.Time) {
+	t.Helper()
+	t.Logf("%s: %d seeds, %d machines, %d crashes, %d events: leaked in %d runs, duplicate machine in %d, stuck in %d (%.1f s)",
+		name, s.runs.Load(), s.machines.Load(), s.crashes.Load(), s.events.Load(), s.leaks.Load(), s.dups.Load(), s.stuck.Load(),
+		time.Since(began).Seconds())
+}
+
+// TestNothingLeaks is the leak model on the real planner, reconciler, sweeper and store.
+func TestNothingLeaks(t *testing.T) {
+	n := seeds(t, 300)
+	for _, x := range []struct {
+		name string
+		s    scenario
+		n    int
+	}{
+		{"cloud that remembers tokens", scenario{idempotency: providers.IdempotencyToken}, n / 2},
+		{"cloud with unique names", scenario{idempotency: providers.IdempotencyName}, n / 4},
+		{"cloud without either", scenario{idempotency: providers.IdempotencyNone}, n / 4},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			began := time.Now()
+			sweepSeeds(t, max(x.n, 1), x.s, true).report(t, x.name, began)
+		})
+	}
+}
