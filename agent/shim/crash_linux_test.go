@@ -149,7 +149,7 @@ func TestAgentAndShimKilled(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	cmd, pid := r.agentProcess(`(setsid sleep 1000 &); echo words; sleep 1000`)
-	id := "killed/" + filepath.Base(r.dir)
+	id := killedID(r.dir)
 	eventually(t, "both sleep", func() bool { return len(marked(id)) >= 3 })
 	shimPID := parent(t, pid)
 	kill(t, cmd.Process.Pid)

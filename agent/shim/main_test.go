@@ -47,7 +47,10 @@ func withBinary(run func() int) int {
 	return run()
 }
 
-// playAgent starts `sh -c script` as job "killed" under dir, says so and hangs.
+// killedID is the id of the child that playAgent starts under dir; no two tests share it.
+func killedID(dir string) string { return "killed" + filepath.Dir(dir) }
+
+// playAgent starts `sh -c script` as the only child under dir, says so and hangs.
 func playAgent(bin, dir, script string) int {
 	ctx := context.Background()
 	k := shim.NewKeeper(filepath.Join(dir, "shims"), bin, shim.Options{})
@@ -56,7 +59,7 @@ func playAgent(bin, dir, script string) int {
 		return 1
 	}
 	p, err := k.Start(ctx, shim.Spec{
-		ID: "killed/" + filepath.Base(dir), Argv: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: dir,
+		ID: killedID(dir), Argv: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"}, Dir: dir,
 		SpoolDir: filepath.Join(dir, "spool"), Stream: spool.Key{JobID: "killed", Name: "run"},
 	})
 	if err != nil {

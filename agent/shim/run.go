@@ -67,6 +67,7 @@ func (r *run) watch() slotState {
 		killC    <-chan time.Time
 		stepC    <-chan time.Time // of the end
 		killAt   time.Time
+		logEnd   uint64 // when the child ended, then at each look
 	)
 	exited, goneC := r.exited, r.gone
 	for endedMS == 0 || pumped != nil || !gone {
@@ -100,7 +101,10 @@ func (r *run) watch() slotState {
 			pumped = nil
 		case <-stepC:
 			stepC = nil
+			end := r.log.End()
 			switch {
+			case at == draining && !gone && !r.spec.KeepDaemons && end != logEnd && time.Now().UnixMilli() < endedMS+drainMost.Milliseconds():
+				logEnd, stepC = end, time.After(drainTime) // a tee that is still printing what the child wrote
 			case at == draining && !gone && !r.spec.KeepDaemons:
 				signalAll(descendants(r.st.PID), syscall.SIGTERM)
 				at, stepC = ending, time.After(daemonGrace)
@@ -121,7 +125,7 @@ func (r *run) watch() slotState {
 		// During a stop the child's own children have until KILL, however early the child went: a shell dies at once,
 		// the trainer under it is writing its checkpoint.
 		if endedMS != 0 && at == running && (!stopping || gone || killC == nil) {
-			at = draining
+			at, logEnd = draining, r.log.End()
 			if gone && pumped == nil {
 				break
 			}

@@ -23,6 +23,8 @@ const (
 	// drainTime is how long the end of a rank waits for background processes to end by themselves and for the output to
 	// reach its end once the child has exited.
 	drainTime = 200 * time.Millisecond
+	// drainMost bounds drainTime where the output keeps coming.
+	drainMost = time.Second
 	// daemonGrace lies between TERM and KILL for what a child left behind.
 	daemonGrace = 250 * time.Millisecond
 	// flushIdle is how long a beginning of a secret may be held back when nothing follows it.

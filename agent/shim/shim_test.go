@@ -205,7 +205,7 @@ func TestDaemonsMayBeKept(t *testing.T) {
 func TestTrailingOutputIsKept(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	p := r.start(r.script(`exec > >(sleep 0.05; cat); echo late`))
+	p := r.start(r.script(`exec > >(read x; touch seen; sleep 0.02; echo "$x"); echo late; while ! test -e seen; do sleep 0.01; done`))
 	if out, _ := r.log(p); string(out) != "late\n" {
 		t.Errorf("log %q", out)
 	}

@@ -11,10 +11,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // maxSocketPath stays below what the smallest sun_path takes (104 bytes with its final zero).
 const maxSocketPath = 100
+
+// lockTime bounds the wait for the agent before.
+const lockTime = time.Second
 
 const (
 	socketSuffix = ".sock"
@@ -51,10 +55,23 @@ func openPlace(dir string) (*place, error) {
 	if p.lock, err = os.OpenFile(filepath.Join(dir, "keeper.lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("shim directory: %w", err), hold.Close())
 	}
-	if err := syscall.Flock(int(p.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := takeLock(p.lock); err != nil {
 		return nil, errors.Join(fmt.Errorf("another agent keeps the shims in %s: %w", dir, err), p.close())
 	}
 	return p, nil
+}
+
+// takeLock gives an agent that is just ending a moment: one that was killed while it started a shim still holds the lock
+// until that shim is there.
+func takeLock(f *os.File) error {
+	deadline := time.Now().Add(lockTime)
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 func (p *place) close() error {
