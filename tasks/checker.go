@@ -231,11 +231,15 @@ func (c *checker) wrongKind(v *value, at string, f *field) {
 			suggestion = "remove the quotes"
 		}
 	}
+	shown := v.show()
+	if f.name == "secrets" { // the text may be a secret itself
+		shown, suggestion = "this", ""
+	}
 	want := f.kinds.describe()
 	if f.typ != "" {
 		want = f.typ
 	}
-	c.fail(v.pos, at, fmt.Sprintf("must be %s, not %s", f.kinds.describe(), v.show()), want, suggestion)
+	c.fail(v.pos, at, fmt.Sprintf("must be %s, not %s", f.kinds.describe(), shown), want, suggestion)
 }
 
 // checkField checks one value against its row and reports whether it may be used.

@@ -254,7 +254,14 @@ func yamlText(v any) string {
 // yaml is the normal form of one alternative.
 func (r *Resources) yaml() omap {
 	var m omap
-	m.addSet("infra", r.Infra.String())
+	// The older keys take texts that infra cannot express, such as a slash.
+	if again, err := parseInfra(r.Infra.String(), []string{r.Infra.Cloud}); r.Infra == (Infra{}) || (err == nil && again == r.Infra) {
+		m.addSet("infra", r.Infra.String())
+	} else {
+		m.addSet("cloud", r.Infra.Cloud)
+		m.addSet("region", r.Infra.Region)
+		m.addSet("zone", r.Infra.Zone)
+	}
 	m.addSet("instance_type", r.InstanceType)
 	if len(r.Accelerators) > 0 {
 		m.add("accelerators", acceleratorMap(r.Accelerators))

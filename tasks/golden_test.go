@@ -215,3 +215,36 @@ func plainJSON2(v any) any {
 	}
 	return out
 }
+
+// Every known difference is explained to users, in the same words.
+func TestDifferencesAreDocumented(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "compatibility.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, reason := range knownDifferences {
+		if !strings.Contains(string(doc), "`"+file+"`") || !strings.Contains(string(doc), reason) {
+			t.Errorf("docs/compatibility.md does not explain %s: %s", file, reason)
+		}
+	}
+	for _, r := range goldenRows(t) {
+		if raw := r.Error != "" && r.Error != "ValueError" && r.Error != "InvalidSkyPilotConfigError"; raw && !strings.Contains(string(doc), "`"+r.Path+"` | "+r.Error) {
+			t.Errorf("docs/compatibility.md does not list %s, on which SkyPilot dies with %s", r.Path, r.Error)
+		}
+	}
+}
+
+func TestExamplesParse(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("..", "examples", "*", "task.yaml"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("found %d examples: %v", len(files), err)
+	}
+	for _, name := range files {
+		doc, ds := tasks.ParseFile(name, tasks.Overrides{FillRequired: true, ExtraClouds: []string{"local"}})
+		if doc == nil || len(ds) > 0 {
+			t.Errorf("%s:\n%s", name, ds.Error())
+		}
+	}
+}

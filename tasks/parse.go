@@ -25,13 +25,15 @@ func ParseFile(path string, o Overrides) (*Document, Diagnostics) {
 }
 
 // FromCommand builds the document of `sky launch -- COMMAND`: one task named
-// sky-cmd that runs cmd.
+// sky-cmd that runs cmd. An empty cmd gives a task without run.
 func FromCommand(cmd string, o Overrides) (*Document, Diagnostics) {
 	c := newChecker("command")
 	p := position{}
 	v := &value{kind: kindMap, pos: p}
 	v.set("name", textValue("sky-cmd", p))
-	v.set("run", textValue(cmd, p))
+	if cmd != "" {
+		v.set("run", textValue(cmd, p))
+	}
 	doc := c.build([]*value{v}, o)
 	return doc, c.diags.sorted()
 }

@@ -32,12 +32,14 @@ func (c *checker) fileMounts(v *value, t *Task) {
 		return
 	}
 	t.HasFileMounts = true
+	seen := map[string]bool{}
 	for _, e := range v.entries {
 		dst := e.name()
 		at := join("file_mounts", dst)
 		if e.key.masked {
 			at = join("file_mounts", e.key.mask)
 		}
+		c.sameTarget(seen, e, at)
 		switch e.val.kind {
 		case kindText:
 			c.checkBucket(e.val, at)
@@ -50,6 +52,14 @@ func (c *checker) fileMounts(v *value, t *Task) {
 	}
 	sort.SliceStable(t.FileMounts, func(i, j int) bool { return t.FileMounts[i].Dst < t.FileMounts[j].Dst })
 	sort.SliceStable(t.StorageMounts, func(i, j int) bool { return t.StorageMounts[i].Dst < t.StorageMounts[j].Dst })
+}
+
+// sameTarget reports keys that substitution made equal.
+func (c *checker) sameTarget(seen map[string]bool, e *entry, at string) {
+	if seen[e.name()] {
+		c.fail(e.key.pos, at, "another entry has the same path once variables are replaced", "", "give each entry a path of its own")
+	}
+	seen[e.name()] = true
 }
 
 // checkBucket rejects bucket names that no store can have; most often they

@@ -101,8 +101,13 @@ func (c *checker) volumes(v *value, t *Task) {
 	if v == nil {
 		return
 	}
+	seen := map[string]bool{}
 	for _, e := range v.entries {
 		at := join("volumes", e.name())
+		if e.key.masked {
+			at = join("volumes", e.key.mask)
+		}
+		c.sameTarget(seen, e, at)
 		vol := Volume{MountPath: e.name(), Raw: e.val.data()}
 		switch e.val.kind {
 		case kindText:

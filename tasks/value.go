@@ -52,7 +52,10 @@ func (k kind) describe() string {
 			k &^= n.k
 		}
 	}
-	return strings.Join(out, ", or ")
+	if n := len(out); n > 1 {
+		return strings.Join(out[:n-1], ", ") + " or " + out[n-1]
+	}
+	return strings.Join(out, "")
 }
 
 // value is one node of a document after aliases, merge keys and typing.
