@@ -51,8 +51,12 @@ type Session struct {
 	Ack *agentv1.HelloAck
 
 	stream agentv1.Gateway_SessionClient
+	cancel context.CancelFunc
 	mu     sync.Mutex
 }
+
+// Close ends the session: its stream breaks.
+func (s *Session) Close() { s.cancel() }
 
 // Send sends a frame; it is safe for concurrent use.
 func (s *Session) Send(f *agentv1.AgentFrame) error {
@@ -163,7 +167,7 @@ func (s *server) handshake(ctx context.Context, gw agentv1.GatewayClient, cancel
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	sess := &Session{Gateway: gw, stream: stream}
+	sess := &Session{Gateway: gw, stream: stream, cancel: cancel}
 	hello := s.agent.Hello()
 	hello.Protocol, hello.MinProtocol = Protocol, MinProtocol
 	if err := sess.Send(&agentv1.AgentFrame{Frame: &agentv1.AgentFrame_Hello{Hello: hello}}); err != nil {
@@ -190,7 +194,7 @@ func client(c net.Conn) (*grpc.ClientConn, error) {
 	cc, err := grpc.NewClient("passthrough:///controller",
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // the stream is private
 		grpc.WithIdleTimeout(0),
-		grpc.WithDisableServiceConfig(),
+		grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			select {
 			case c := <-conns:

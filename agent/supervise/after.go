@@ -74,10 +74,26 @@ func (f *flow) keepArtifacts(ctx context.Context, st *agentv1.Status) {
 	}
 	f.s.o.Log.Warn("artifacts", "job", f.a.GetJobId(), "err", err)
 	st.Reason = orElse(st.GetReason(), "artifacts: "+err.Error())
+	if onlyMissing(err) {
+		return
+	}
 	if st.GetExitCode() == 0 && st.GetSignal() == 0 && st.GetFailure() == nil && st.GetPhase() == statev1.RankPhase_RANK_EXITED {
 		// The run ended well but what it was run for is not there.
 		st.Failure = failure(statev1.FailureKind_USER, "ARTIFACTS", err.Error())
 	}
+}
+
+// onlyMissing reports whether every error joined in err is about a pattern that matches nothing.
+func onlyMissing(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			if !onlyMissing(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return errors.Is(err, ErrNoArtifact)
 }
 
 func stopReason(ctx context.Context) string {

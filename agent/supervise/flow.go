@@ -111,12 +111,9 @@ func (f *flow) steps(ctx context.Context) (*agentv1.Status, error) {
 		return &agentv1.Status{Phase: statev1.RankPhase_RANK_EXITED}, nil
 	}
 	if f.part != nil {
-		f.emit(statev1.RankPhase_RANK_READY, "waits for the other ranks")
-		port, err := f.part.Ready(ctx)
-		if err != nil {
+		if err := f.barrier(ctx); err != nil {
 			return nil, err
 		}
-		f.port = port
 	}
 	st, err := f.runRun(ctx)
 	if err != nil {
@@ -124,6 +121,19 @@ func (f *flow) steps(ctx context.Context) (*agentv1.Status, error) {
 	}
 	f.after(ctx, st)
 	return st, nil
+}
+
+// barrier waits until every rank is ready. A rank that runs already, found after a restart, was released before: it only
+// takes up its place among the others again.
+func (f *flow) barrier(ctx context.Context) error {
+	if f.s.o.Processes.Known(processID(f.a, streamRun)) {
+		f.s.flows.Go(func() { _, _ = f.part.Ready(ctx) }) // it fails only when ctx ends
+		return nil
+	}
+	f.emit(statev1.RankPhase_RANK_READY, "waits for the other ranks")
+	port, err := f.part.Ready(ctx)
+	f.port = port
+	return err
 }
 
 // emit reports a phase unless it was reported before.

@@ -168,6 +168,9 @@ type job struct {
 // Key names a job's attempt on this node.
 func Key(jobID string, attempt int32) string { return fmt.Sprintf("%s/%d", jobID, attempt) }
 
+// ErrNoArtifact means that an artifact's pattern matches nothing. The job's verdict does not suffer from it.
+var ErrNoArtifact = errors.New("nothing matches")
+
 // errDetached ends flows when the agent ends; their processes go on.
 var errDetached = errors.New("the agent is ending")
 
