@@ -150,6 +150,14 @@ type agreement struct {
 	mu   sync.Mutex
 	cell map[string]map[string][]string // check, dataset, differences
 	runs map[string]map[string]int
+	// refusals counts suites that rightly refused to run.
+	refusals int
+}
+
+func (a *agreement) refused() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refusals++
 }
 
 func (a *agreement) add(check, dataset string, differences []string) {
@@ -196,7 +204,8 @@ func (a *agreement) table() string {
 			fmt.Fprintf(&b, " %-24s", text)
 		}
 	}
-	fmt.Fprintf(&b, "\n%d runs of %d checks over %d data sets equal (exact, 1e-9 relative), 0 within a tolerance, %d cells differ%s", equal, len(cs), len(ds), differs, why.String())
+	fmt.Fprintf(&b, "\n%d runs of %d checks over %d data sets equal (exact, 1e-9 relative), 0 within a tolerance, %d cells differ; %d suites refused to run with the same error%s",
+		equal, len(cs), len(ds), differs, a.refusals, why.String())
 	return b.String()
 }
 
@@ -218,6 +227,7 @@ func TestGolden(t *testing.T) {
 	}
 	all := &agreement{cell: map[string]map[string][]string{}, runs: map[string]map[string]int{}}
 	t.Cleanup(func() { t.Logf("agreement with deepchecks\n%s", all.table()) })
+	seen := map[string]bool{}
 	for _, dir := range goldenDirs(t) {
 		sets, err := filepath.Glob(filepath.Join(dir, "expected", "*"))
 		if err != nil {
@@ -225,6 +235,10 @@ func TestGolden(t *testing.T) {
 		}
 		for _, set := range sets {
 			name := filepath.Base(set)
+			if seen[name] {
+				continue // the committed copy has been taken
+			}
+			seen[name] = true
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				goldenSet(t, dir, name, registry.IDs(), all)
@@ -257,7 +271,7 @@ func goldenSet(t *testing.T, dir, name string, known []string, all *agreement) {
 			if got.Error == nil || *got.Error != *want.Error {
 				t.Errorf("%ssuite error: got %+v, want %+v", label, got.Error, want.Error)
 			}
-			all.add("(suite error)", name, nil)
+			all.refused()
 			continue
 		}
 		if got.Error != nil {
