@@ -2263,6 +2263,7 @@ type Rank struct {
 	Received      uint64                 `protobuf:"varint,12,opt,name=received,proto3" json:"received,omitempty"`                            // controller receive order of the terminal status
 	Address       string                 `protobuf:"bytes,13,opt,name=address,proto3" json:"address,omitempty"`
 	Failure       *Failure               `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"` // why, when the agent decided (infra, timeout, setup); from its status
+	Streams       []string               `protobuf:"bytes,15,rep,name=streams,proto3" json:"streams,omitempty"` // log streams it wrote, from its terminal status: complete when the logs say so
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2391,6 +2392,13 @@ func (x *Rank) GetAddress() string {
 func (x *Rank) GetFailure() *Failure {
 	if x != nil {
 		return x.Failure
+	}
+	return nil
+}
+
+func (x *Rank) GetStreams() []string {
+	if x != nil {
+		return x.Streams
 	}
 	return nil
 }
@@ -3278,7 +3286,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"releasedMs\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\f \x01(\tR\tclusterId\x12\x14\n" +
-	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\x9b\x03\n" +
+	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\xb5\x03\n" +
 	"\x04Rank\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
@@ -3295,7 +3303,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\rsetup_verdict\x18\v \x01(\tR\fsetupVerdict\x12\x1a\n" +
 	"\breceived\x18\f \x01(\x04R\breceived\x12\x18\n" +
 	"\aaddress\x18\r \x01(\tR\aaddress\x12/\n" +
-	"\afailure\x18\x0e \x01(\v2\x15.sky.state.v1.FailureR\afailure\"v\n" +
+	"\afailure\x18\x0e \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x18\n" +
+	"\astreams\x18\x0f \x03(\tR\astreams\"v\n" +
 	"\n" +
 	"StoredFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
