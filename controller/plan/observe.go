@@ -23,6 +23,7 @@ type Problem struct {
 type Seen struct {
 	At        time.Time
 	Instances []providers.Instance
+	ByToken   bool     // the look was for the token, too, not for the instance id only
 	Problem   *Problem // the look itself failed: nothing is known
 }
 
@@ -236,7 +237,7 @@ func (d *Draft) observeSeen(n *statev1.Node, seen *Seen) {
 	i, ok := find(n, seen)
 	if !ok {
 		if d.absent(n, seen) {
-			d.vanished(n, "The machine is gone.")
+			d.vanished(n, seen, "The machine is gone.")
 		}
 		return
 	}
@@ -255,10 +256,10 @@ func (d *Draft) observeSeen(n *statev1.Node, seen *Seen) {
 		d.seenStopped(n, i.Reason)
 	case providers.InstanceTerminating, providers.InstanceTerminated:
 		if n.GetPhase() == statev1.NodePhase_NODE_STOPPING || n.GetPhase() == statev1.NodePhase_NODE_STOPPED || live(n) {
-			d.vanished(n, "The machine was ended: "+orElse(i.Reason, "not by us")+".")
+			d.vanished(n, seen, "The machine was ended: "+orElse(i.Reason, "not by us")+".")
 		}
 		if i.State == providers.InstanceTerminated {
-			d.proven(n)
+			d.proven(n, seen)
 		}
 	}
 }
@@ -325,10 +326,10 @@ func (d *Draft) absent(n *statev1.Node, seen *Seen) bool {
 }
 
 // vanished is the end of a machine that nobody asked for, or the proof of one that was asked for.
-func (d *Draft) vanished(n *statev1.Node, message string) {
+func (d *Draft) vanished(n *statev1.Node, seen *Seen, message string) {
 	switch n.GetPhase() {
 	case statev1.NodePhase_NODE_DELETING, statev1.NodePhase_NODE_LOST:
-		d.proven(n)
+		d.proven(n, seen)
 		return
 	}
 	gone := n.GetAbsentMs() != 0
@@ -341,7 +342,7 @@ func (d *Draft) vanished(n *statev1.Node, message string) {
 	}
 	d.setPhase(n, statev1.NodePhase_NODE_LOST, message)
 	if gone {
-		d.proven(n)
+		d.proven(n, seen)
 	}
 	c := d.Cluster
 	if !unwanted && c.GetAutostop().GetEnabled() && c.GetAutostop().GetDown() && d.wasUp() && !d.working() &&
@@ -360,13 +361,24 @@ func (d *Draft) working() bool {
 	return false
 }
 
-// proven releases a node whose machine certainly is no more.
-func (d *Draft) proven(n *statev1.Node) {
+// proven releases a node whose machine certainly is no more, as far as seen tells.
+func (d *Draft) proven(n *statev1.Node, seen *Seen) {
 	if c, ok := d.Caps[n.GetCandidate().GetProvider()]; ok && c.Idempotency != providers.IdempotencyToken {
-		// Without memory of tokens a late call can make the machine again: wait until none can be under way.
+		// Without memory of tokens a late call can make the machine again. So the look must have been for the token, too,
+		// at a time when no call could be under way any more.
+		if !seen.ByToken {
+			return
+		}
+		for _, i := range seen.Instances {
+			if i.State.Alive() {
+				return
+			}
+		}
 		in := d.Intents[n.GetId()]
-		if ripe := time.UnixMilli(in.GetIssuedMs()).Add(c.Settle() + time.Millisecond); in != nil && d.Now.Before(ripe) {
-			d.Looks[n.GetId()] = ripe
+		if ripe := time.UnixMilli(in.GetIssuedMs()).Add(c.Settle() + time.Millisecond); in != nil && seen.At.Before(ripe) {
+			if ripe.After(d.Now) {
+				d.Looks[n.GetId()] = ripe
+			}
 			return
 		}
 	}

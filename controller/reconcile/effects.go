@@ -40,6 +40,8 @@ func (l *Loop) start(ctx context.Context, id string, c *cluster, d *plan.Draft, 
 		c.cancel[a.Node()] = cancel
 	}
 	attempt := e.node.GetAttempt()
+	name := effectName(a)
+	l.o.Crash("before-" + name) // here and not in the goroutine, so that the order of points is that of the plan
 	l.effects.Go(func() {
 		defer cancel()
 		select {
@@ -48,8 +50,6 @@ func (l *Loop) start(ctx context.Context, id string, c *cluster, d *plan.Draft, 
 		case <-ctx.Done():
 			return
 		}
-		name := effectName(a)
-		l.o.Crash("before-" + name)
 		o := e.run(cctx)
 		o.NodeID, o.Attempt, o.Effect = a.Node(), attempt, a
 		l.o.Crash("after-" + name)
@@ -95,8 +95,7 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 			o.Problem = &plan.Problem{Kind: providers.Unsupported, Scope: providers.ScopeProvider, Message: name + " cannot start machines."}
 		}
 	case plan.Delete:
-		o.Problem = problem(p.Delete(ctx, e.ref()))
-		o.Seen = e.look(ctx, p, false)
+		e.remove(ctx, p, &o)
 	}
 	return o
 }
@@ -139,6 +138,33 @@ func (e *effect) tags() providers.Tags {
 	return providers.Tags{
 		Installation: e.installation, ClusterID: e.cluster.GetId(), ClusterName: e.cluster.GetName(), NodeID: e.node.GetId(),
 		Attempt: e.node.GetAttempt(), Epoch: e.intent.GetEpoch(), Owner: e.cluster.GetUser(),
+	}
+}
+
+// remove ends the machine and looks. Where nothing remembers tokens, a late call may have made another one under the
+// same token: that ends, too.
+func (e *effect) remove(ctx context.Context, p providers.Provider, o *plan.Observation) {
+	o.Problem = problem(p.Delete(ctx, e.ref()))
+	o.Seen = e.look(ctx, p, false)
+	if p.Capabilities().Idempotency == providers.IdempotencyToken || o.Seen.Problem != nil {
+		return
+	}
+	more := e.look(ctx, p, true)
+	if more.Problem != nil {
+		o.Seen.Problem = more.Problem
+		return
+	}
+	o.Seen.ByToken = true
+	for _, in := range more.Instances {
+		if in.ID == e.node.GetInstanceId() {
+			continue
+		}
+		o.Seen.Instances = append(o.Seen.Instances, in)
+		if in.State.Alive() {
+			if err := p.Delete(ctx, in.InstanceRef); err != nil && o.Problem == nil {
+				o.Problem = problem(err)
+			}
+		}
 	}
 }
 

@@ -333,7 +333,8 @@ func (l *Loop) step(ctx context.Context, id string, c *cluster, obs []plan.Obser
 	}
 	ended = d.Cluster.GetEndedMs() > 0
 	if !ended {
-		l.arm(id, c, time.Until(d.Wake))
+		// A few nanoseconds of its own keep the timers of clusters apart: simulations depend on their order.
+		l.arm(id, c, time.Until(d.Wake)+state.Jitter(10*time.Microsecond, l.o.Policy.Seed, id, d.Wake.String()))
 	}
 	return ended
 }

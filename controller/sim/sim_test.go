@@ -3,6 +3,7 @@ package sim_test
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -106,6 +107,44 @@ func (s *tally) report(t *testing.T, name string, began time.Time) {
 	t.Logf("%s: %d seeds, %d machines, %d crashes, %d events: leaked in %d runs, duplicate machine in %d, stuck in %d (%.1f s)",
 		name, s.runs.Load(), s.machines.Load(), s.crashes.Load(), s.events.Load(), s.leaks.Load(), s.dups.Load(), s.stuck.Load(),
 		time.Since(began).Seconds())
+}
+
+// TestOneSeed plays the seed in ALOFT_SIM_SEED again and tells its story.
+func TestOneSeed(t *testing.T) {
+	seed, err := strconv.ParseUint(os.Getenv("ALOFT_SIM_SEED"), 10, 64)
+	if err != nil {
+		t.Skip("ALOFT_SIM_SEED names no seed")
+	}
+	for name, kind := range map[string]providers.Idempotency{
+		"token": providers.IdempotencyToken, "name": providers.IdempotencyName, "none": providers.IdempotencyNone,
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := play(t, scratch(t), seed, scenario{idempotency: kind})
+			slices.Sort(o.log)
+			for _, line := range o.log {
+				t.Log(line)
+			}
+			t.Log("leaked", o.leaked, "made twice", o.duplicates, "stuck", o.stuck, "hash", o.hash)
+		})
+	}
+}
+
+// TestSameSeedSameStory: a failure that a seed shows can be looked at again.
+func TestSameSeedSameStory(t *testing.T) {
+	dir := scratch(t)
+	for seed := range uint64(8) {
+		s := scenario{idempotency: []providers.Idempotency{providers.IdempotencyToken, providers.IdempotencyName, providers.IdempotencyNone}[seed%3]}
+		a, b := play(t, dir, seed, s), play(t, dir, seed, s)
+		if a.hash == b.hash {
+			continue
+		}
+		for i := range min(len(a.log), len(b.log)) {
+			if a.log[i] != b.log[i] {
+				t.Fatalf("seed %d: line %d differs:\n%s\n%s", seed, i, a.log[i], b.log[i])
+			}
+		}
+		t.Fatalf("seed %d: %d lines, then %d", seed, len(a.log), len(b.log))
+	}
 }
 
 // TestNothingLeaks is the leak model on the real planner, reconciler, sweeper and store.

@@ -156,7 +156,9 @@ func (w *world) Connect(ctx context.Context, _ *statev1.Cluster, n *statev1.Node
 	w.mu.Lock()
 	g := w.gate
 	w.mu.Unlock()
-	return w.session(ctx, g, n.GetId(), true)
+	err := w.session(ctx, g, n.GetId(), true)
+	time.Sleep(time.Microsecond) // let the event be worked on before the answer
+	return err
 }
 
 func (w *world) work(ctx context.Context, r *rand.Rand, limit time.Duration) error {
@@ -208,6 +210,9 @@ func (w *world) crash(c *controller, point string) {
 		rate = 40
 	}
 	if w.keyed("crash/"+point).IntN(rate) == 0 {
+		// Whoever runs at this very instant runs to its next wait first: goroutines of one instant have no order, and the
+		// same seed must give the same story.
+		time.Sleep(1)
 		c.die()
 		runtime.Goexit()
 	}
@@ -331,6 +336,7 @@ func (w *world) users() {
 			}
 			return nil
 		})
+		time.Sleep(time.Microsecond)
 		w.agents()
 	}
 	w.calm.Store(true)
@@ -406,6 +412,7 @@ type outcome struct {
 	leaked, duplicates, stuck []string
 	machines, crashes, events int
 	hash                      string
+	log                       []string // every event, and every machine
 }
 
 // judge looks at the world after its end.
@@ -442,6 +449,7 @@ func (w *world) judge() outcome {
 			}
 			for _, ev := range evs {
 				out.events++
+				out.log = append(out.log, fmt.Sprintf("%13d %s %s: %s -> %s by %s: %s", ev.GetAtMs(), ev.GetKind(), ev.GetId(), ev.GetOldPhase(), ev.GetNewPhase(), ev.GetActor(), ev.GetReason()))
 				fmt.Fprintf(h, "%s %s %s %s %s %s %d\n", ev.GetKind(), ev.GetId(), ev.GetOldPhase(), ev.GetNewPhase(), ev.GetActor(), ev.GetReason(), ev.GetAtMs())
 			}
 		}
@@ -451,6 +459,7 @@ func (w *world) judge() outcome {
 			}
 		}
 		for _, l := range lives {
+			out.log = append(out.log, fmt.Sprintf("%13d machine %s of node %s until %d (%s)", l.Created.UnixMilli(), l.ID, l.Tags.NodeID, l.Ended.UnixMilli(), l.Reason))
 			fmt.Fprintf(h, "%s %d %d\n", l.ID, l.Created.UnixNano(), l.Ended.UnixNano())
 			if l.Ended.IsZero() && !owned[l.ID] {
 				out.leaked = append(out.leaked, l.ID)

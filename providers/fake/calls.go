@@ -17,7 +17,7 @@ var errLost = errors.New("connection reset before the answer came")
 // Create makes a machine, or loses itself in one of the configured ways.
 func (c *Cloud) Create(ctx context.Context, r providers.CreateRequest) (providers.Instance, error) {
 	var out providers.Instance
-	err := c.call(ctx, "create", r.Token, func(rnd *rand.Rand, now time.Time) error {
+	err := c.call(ctx, "create", r.Token, func(rnd *rand.Rand, now, latest time.Time) error {
 		f := c.cfg.Faults
 		x := rnd.Float64()
 		hit := func(p float64) bool { x -= p; return x < 0 }
@@ -34,7 +34,7 @@ func (c *Cloud) Create(ctx context.Context, r providers.CreateRequest) (provider
 			}
 			return c.lost("create")
 		case hit(f.CreateLate):
-			c.later(now.Add(within(rnd, c.cfg.Lateness)), func(at time.Time) { _, _ = c.make(rnd, r, at) })
+			c.later(now.Add(within(rnd, latest.Sub(now))), func(at time.Time) { _, _ = c.make(rnd, r, at) })
 			return c.lost("create")
 		case hit(f.CreateFail):
 			return c.fail("create", providers.Transient, providers.ScopeZone, "internal", 0)
@@ -121,7 +121,7 @@ func (c *Cloud) living(zone string, at time.Time) int {
 
 // Delete ends a machine; nil when there is none.
 func (c *Cloud) Delete(ctx context.Context, ref providers.InstanceRef) error {
-	return c.call(ctx, "delete", ref.ID, func(r *rand.Rand, now time.Time) error {
+	return c.call(ctx, "delete", ref.ID, func(r *rand.Rand, now, _ time.Time) error {
 		f := c.cfg.Faults
 		x := r.Float64()
 		if x -= f.DeleteFail; x < 0 {
@@ -149,7 +149,7 @@ func (c *Cloud) Start(ctx context.Context, ref providers.InstanceRef) error {
 }
 
 func (c *Cloud) turn(ctx context.Context, op string, ref providers.InstanceRef, to providers.InstanceState) error {
-	return c.call(ctx, op, ref.ID, func(r *rand.Rand, now time.Time) error {
+	return c.call(ctx, op, ref.ID, func(r *rand.Rand, now, latest time.Time) error {
 		x := r.Float64()
 		if x -= c.cfg.Faults.StopFail; x < 0 {
 			return c.fail(op, providers.Transient, providers.ScopeZone, "internal", 0)
@@ -160,7 +160,7 @@ func (c *Cloud) turn(ctx context.Context, op string, ref providers.InstanceRef, 
 			}
 		}
 		if x -= c.cfg.Faults.StopLate; x < 0 {
-			c.later(now.Add(within(r, c.cfg.Lateness)), do)
+			c.later(now.Add(within(r, latest.Sub(now))), do)
 			return c.lost(op)
 		}
 		if m := c.byID(ref.ID); m == nil || !m.state(now).Alive() {
@@ -173,7 +173,7 @@ func (c *Cloud) turn(ctx context.Context, op string, ref providers.InstanceRef, 
 
 // ExtendDeadline moves the instant at which the cloud ends the machine.
 func (c *Cloud) ExtendDeadline(ctx context.Context, ref providers.InstanceRef, deadline time.Time) error {
-	return c.call(ctx, "extend", ref.ID, func(_ *rand.Rand, now time.Time) error {
+	return c.call(ctx, "extend", ref.ID, func(_ *rand.Rand, now, _ time.Time) error {
 		m := c.byID(ref.ID)
 		if m == nil || !m.state(now).Alive() {
 			return c.fail("extend", providers.NotFound, providers.ScopeZone, "no-such-instance", 0)

@@ -178,8 +178,9 @@ func within(r *rand.Rand, limit time.Duration) time.Duration {
 	return 1 + time.Duration(r.Int64N(int64(limit)))
 }
 
-// call is the frame of every call: it takes its time, then runs do. A call given up by its caller may still arrive.
-func (c *Cloud) call(ctx context.Context, op, key string, do func(r *rand.Rand, at time.Time) error) error {
+// call is the frame of every call: it takes its time, then runs do, whose effects must have come by latest. A call given
+// up by its caller may still arrive.
+func (c *Cloud) call(ctx context.Context, op, key string, do func(r *rand.Rand, at, latest time.Time) error) error {
 	c.mu.Lock()
 	r := c.rnd(op, key)
 	c.counts[op]++
@@ -193,8 +194,9 @@ func (c *Cloud) call(ctx context.Context, op, key string, do func(r *rand.Rand, 
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if op != "describe" && r.IntN(2) == 0 {
-				at := time.Now().Add(within(r, c.cfg.Lateness))
-				c.later(at, func(at time.Time) { _ = do(r, at) })
+				now := time.Now()
+				latest := now.Add(c.cfg.Lateness)
+				c.later(now.Add(within(r, c.cfg.Lateness)), func(at time.Time) { _ = do(r, at, latest) })
 			}
 			return ctx.Err()
 		case <-t.C:
@@ -209,7 +211,7 @@ func (c *Cloud) call(ctx context.Context, op, key string, do func(r *rand.Rand, 
 	if r.Float64() < c.cfg.Faults.Throttle {
 		return c.fail(op, providers.Throttled, providers.ScopeAccount, "slow-down", time.Second)
 	}
-	return do(r, now)
+	return do(r, now, now.Add(c.cfg.Lateness))
 }
 
 func (c *Cloud) fail(op string, k providers.Kind, s providers.Scope, code string, after time.Duration) error {
@@ -312,7 +314,7 @@ func (c *Cloud) Describe(ctx context.Context, s providers.Selector) iter.Seq2[pr
 	return func(yield func(providers.Instance, error) bool) {
 		var out []providers.Instance
 		key := s.Token + strings.Join(s.IDs, ",") + s.Installation
-		err := c.call(ctx, "describe", key, func(r *rand.Rand, now time.Time) error {
+		err := c.call(ctx, "describe", key, func(r *rand.Rand, now, _ time.Time) error {
 			if r.Float64() < c.cfg.Faults.DescribeFail {
 				return c.fail("describe", providers.Transient, providers.ScopeRegion, "unavailable", 0)
 			}
