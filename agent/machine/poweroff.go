@@ -1,0 +1,80 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Environment of an agent that says how its node ends.
+const (
+	// LocalNodeEnv marks a node of the local provider: a directory on somebody's machine, not a machine.
+	LocalNodeEnv = "ALOFT_LOCAL_NODE"
+	// PowerOffEnv is a shell command that ends the node, with KindEnv in its environment.
+	PowerOffEnv = "ALOFT_POWEROFF_COMMAND"
+	// KindEnv is stop (the disk stays) or terminate.
+	KindEnv = "ALOFT_POWEROFF_KIND"
+)
+
+// powerOffTime bounds the command; it may be called again.
+const powerOffTime = time.Minute
+
+// PowerOff ends this node: down = for good, otherwise its disk stays. A local node asks its provider by a file
+// `poweroff` beside its home; any other runs the command of PowerOffEnv, by default `shutdown -P now`. Whether a shutdown
+// stops or deletes a machine was settled when it was created; the command is told what is wanted.
+func PowerOff(ctx context.Context, down bool) error { return Host{}.PowerOff(ctx, down) }
+
+// PowerOff is the package's PowerOff for a host.
+func (h Host) PowerOff(ctx context.Context, down bool) error {
+	kind := "stop"
+	if down {
+		kind = "terminate"
+	}
+	local := h.LocalEnv
+	if local == "" {
+		local = LocalNodeEnv
+	}
+	if os.Getenv(local) != "" {
+		return h.askProvider(kind)
+	}
+	ctx, cancel := context.WithTimeout(ctx, powerOffTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", powerOffCommand(os.Getuid(), os.Getenv(PowerOffEnv)))
+	cmd.Env = append(os.Environ(), KindEnv+"="+kind)
+	cmd.WaitDelay = time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("power off: %w: %s", err, firstLine(out))
+	}
+	return nil
+}
+
+// powerOffCommand is the line that ends the node for a user.
+func powerOffCommand(uid int, configured string) string {
+	switch {
+	case configured != "":
+		return configured
+	case uid == 0:
+		return "shutdown -P now"
+	}
+	return "sudo -n shutdown -P now"
+}
+
+// askProvider writes the file that the local provider watches for, whole or not at all.
+func (h Host) askProvider(kind string) error {
+	home := h.home()
+	if home == "" {
+		return errors.New("power off: a local node without a home directory")
+	}
+	path := filepath.Join(filepath.Dir(home), "poweroff")
+	if err := os.WriteFile(path+".new", []byte(kind+"\n"), 0o600); err != nil {
+		return fmt.Errorf("power off: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("power off: %w", err)
+	}
+	return nil
+}
