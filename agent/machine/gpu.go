@@ -104,7 +104,7 @@ func (h Host) nvidia(ctx context.Context) ([]GPU, error) {
 		}
 		gpus = append(gpus, g)
 	}
-	return visible(gpus, os.Getenv("CUDA_VISIBLE_DEVICES")), nil
+	return visible(gpus, h.env("CUDA_VISIBLE_DEVICES")), nil
 }
 
 // visible keeps the GPUs that list names by index or by (the beginning of) UUID. An empty list says nothing.

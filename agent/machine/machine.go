@@ -38,10 +38,10 @@ type Facts struct {
 
 // Host is where facts are read; the zero value is this machine. The fields exist for tests.
 type Host struct {
-	Root     string // of the file system, "" = /
-	Home     string // "" = the user's
-	SMI      string // nvidia-smi, "" = from PATH
-	LocalEnv string // environment variable that marks a node of the local provider, "" = ALOFT_LOCAL_NODE
+	Root   string                   // of the file system, "" = /
+	Home   string                   // "" = the user's
+	SMI    string                   // nvidia-smi, "" = from PATH
+	Getenv func(name string) string // nil = this process's environment
 }
 
 // Read collects the facts; disk space is that of dir's file system. What cannot be found out is left out and named.
@@ -85,6 +85,13 @@ func (h Host) home() string {
 		return "" // a node without one has no pretended GPUs either
 	}
 	return home
+}
+
+func (h Host) env(name string) string {
+	if h.Getenv != nil {
+		return h.Getenv(name)
+	}
+	return os.Getenv(name)
 }
 
 // round keeps two decimals: facts are for people and for comparisons with offers.

@@ -34,16 +34,12 @@ func (h Host) PowerOff(ctx context.Context, down bool) error {
 	if down {
 		kind = "terminate"
 	}
-	local := h.LocalEnv
-	if local == "" {
-		local = LocalNodeEnv
-	}
-	if os.Getenv(local) != "" {
+	if h.env(LocalNodeEnv) != "" {
 		return h.askProvider(kind)
 	}
 	ctx, cancel := context.WithTimeout(ctx, powerOffTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", powerOffCommand(os.Getuid(), os.Getenv(PowerOffEnv)))
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", powerOffCommand(os.Getuid(), h.env(PowerOffEnv)))
 	cmd.Env = append(os.Environ(), KindEnv+"="+kind)
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
