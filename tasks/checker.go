@@ -180,18 +180,18 @@ func (c *checker) section(v *value, path string, t *table) section {
 	}
 	for _, e := range v.entries {
 		name := e.name()
-		at := join(path, name)
+		at := join(path, e.label())
 		c.mark(at, e.val.pos)
 		var f *field
 		if e.key.kind == kindText {
 			f = t.lookup(name)
 		}
 		if f == nil {
-			c.unknownKey(e.key, at, name, t)
+			c.unknownKey(e.key, at, e.label(), t)
 			continue
 		}
 		if e.val.isNull() && !f.null {
-			if !t.dropNull {
+			if !t.dropNull && !e.val.broken {
 				c.wrongKind(e.val, at, f)
 			}
 			continue

@@ -108,7 +108,7 @@ func nodePos(n *yaml.Node) position { return position{line: n.Line, column: n.Co
 
 // value converts a node. It always returns a value; problems are reported.
 func (co *composer) value(n *yaml.Node, depth int) *value {
-	null := &value{kind: kindNull, pos: nodePos(n)}
+	null := &value{kind: kindNull, pos: nodePos(n), broken: true}
 	if co.stopped {
 		return null
 	}
@@ -129,8 +129,7 @@ func (co *composer) value(n *yaml.Node, depth int) *value {
 			co.c.fail(nodePos(n), "", fmt.Sprintf("the alias *%s refers to a value that contains it", n.Value), "", "")
 			return null
 		}
-		v := co.value(n.Alias, depth+1)
-		return v
+		return co.value(n.Alias, depth+1)
 	case yaml.ScalarNode:
 		return co.scalar(n)
 	case yaml.SequenceNode:
@@ -181,7 +180,7 @@ func (co *composer) scalar(n *yaml.Node) *value {
 	v.pos = p
 	if err != nil {
 		co.c.fail(p, "", fmt.Sprintf("%s: %v", quote(n.Value), err), "", "put it in quotes if it is text")
-		return textValue(n.Value, p)
+		return &value{kind: kindNull, pos: p, broken: true}
 	}
 	return &v
 }
@@ -195,7 +194,7 @@ func (co *composer) tagged(n *yaml.Node, p position) *value {
 	want := map[string]kind{"!!int": kindInt, "!!float": kindFloat, "!!bool": kindBool, "!!null": kindNull, "!!timestamp": kindTime}[tag]
 	if want == 0 {
 		co.badTag(n)
-		return &value{kind: kindNull, pos: p}
+		return &value{kind: kindNull, pos: p, broken: true}
 	}
 	v, err := typePlain(n.Value)
 	v.pos = p
@@ -213,7 +212,7 @@ func (co *composer) tagged(n *yaml.Node, p position) *value {
 		}
 	}
 	co.c.fail(p, "", fmt.Sprintf("%s does not fit its tag %s", quote(n.Value), tag), "", "remove the tag")
-	return &value{kind: kindNull, pos: p}
+	return &value{kind: kindNull, pos: p, broken: true}
 }
 
 // mapping builds a map: merge keys first (an earlier merge wins over a later

@@ -35,10 +35,7 @@ func (c *checker) fileMounts(v *value, t *Task) {
 	seen := map[string]bool{}
 	for _, e := range v.entries {
 		dst := e.name()
-		at := join("file_mounts", dst)
-		if e.key.masked {
-			at = join("file_mounts", e.key.mask)
-		}
+		at := join("file_mounts", e.label())
 		c.sameTarget(seen, e, at)
 		switch e.val.kind {
 		case kindText:

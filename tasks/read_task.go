@@ -103,10 +103,7 @@ func (c *checker) volumes(v *value, t *Task) {
 	}
 	seen := map[string]bool{}
 	for _, e := range v.entries {
-		at := join("volumes", e.name())
-		if e.key.masked {
-			at = join("volumes", e.key.mask)
-		}
+		at := join("volumes", e.label())
 		c.sameTarget(seen, e, at)
 		vol := Volume{MountPath: e.name(), Raw: e.val.data()}
 		switch e.val.kind {

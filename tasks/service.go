@@ -139,7 +139,7 @@ func (c *checker) probe(v *value, at string) Probe {
 		if h := s.get("headers"); h != nil {
 			p.Headers = map[string]string{}
 			for _, e := range h.entries {
-				if c.checkField(e.val, join(s.at("headers"), e.name()), &field{kinds: kindText}) && e.val.kind == kindText {
+				if c.checkField(e.val, join(s.at("headers"), e.label()), &field{kinds: kindText}) && e.val.kind == kindText {
 					p.Headers[e.name()] = e.val.text
 				}
 			}
@@ -207,7 +207,7 @@ func (c *checker) policy(sv section) ReplicaPolicy {
 			}
 			out.TargetQPSByGPU = map[string]float64{}
 			for _, e := range v.entries {
-				if c.checkField(e.val, join(s.at(name), e.name()), &field{kinds: kindNumber, bounds: positive()}) && e.val.kind&kindNumber != 0 {
+				if c.checkField(e.val, join(s.at(name), e.label()), &field{kinds: kindNumber, bounds: positive()}) && e.val.kind&kindNumber != 0 {
 					out.TargetQPSByGPU[e.name()] = e.val.number()
 				}
 			}

@@ -31,8 +31,9 @@ func (s *substituter) tree(v *value, path string) {
 		s.tree(it, index(path, i))
 	}
 	for _, e := range v.entries {
-		s.tree(e.key, join(path, e.name()))
-		s.tree(e.val, join(path, e.name()))
+		at := join(path, e.name())
+		s.tree(e.key, at)
+		s.tree(e.val, at)
 	}
 }
 

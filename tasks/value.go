@@ -76,6 +76,8 @@ type value struct {
 	// mask is what to print instead of text when text holds a secret.
 	mask   string
 	masked bool
+	// broken stands in for a value that was reported already.
+	broken bool
 	// literal values take no part in variable substitution.
 	literal bool
 }
@@ -94,6 +96,14 @@ type timestamp struct {
 
 // name is the key as Python's str() would give it.
 func (e *entry) name() string { return pyStr(e.key) }
+
+// label is the key for messages: never a secret.
+func (e *entry) label() string {
+	if e.key.masked {
+		return e.key.mask
+	}
+	return e.name()
+}
 
 // get returns the value under a text key, or nil.
 func (v *value) get(key string) *value {

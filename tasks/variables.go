@@ -87,8 +87,11 @@ func (c *checker) readEnvs(v *value, path string, secret bool) (out map[string]s
 		if e.key.kind != kindText {
 			c.warn(e.key.pos, at, fmt.Sprintf("YAML 1.1 reads the key %s as %s", e.key.text, name), "", fmt.Sprintf("write %q in quotes", e.key.text))
 		}
+		if e.val.broken {
+			continue
+		}
 		if e.val.isNull() {
-			missing[name] = e.val.pos
+			missing[name] = e.key.pos
 			continue
 		}
 		text := pyStr(e.val)
