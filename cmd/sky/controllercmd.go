@@ -48,7 +48,7 @@ func (a *app) runController(ctx context.Context, readyFD int) error {
 		}
 	}
 	err := controller.Run(ctx, controller.Options{
-		Home: a.home, Version: version, Commit: commit, LogTo: a.errOut, Payload: agentPayload(a.home), Providers: all.Table(),
+		Home: a.home, Version: version, Commit: commit, LogTo: a.errOut, Payload: a.agentPayload(), Providers: all.Table(),
 		Getenv: a.getenv, Ready: func() { say("ready") }, CrashAt: settings["ALOFT_CRASH_AT"],
 	})
 	switch {

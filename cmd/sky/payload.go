@@ -1,8 +1,12 @@
 package main
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
+	"os"
+	"runtime"
 
 	"aloft/controller/ship"
 )
@@ -12,18 +16,29 @@ import (
 //go:embed payload
 var payload embed.FS
 
-// agentPayload finds the agent for a node's platform among those carried.
-func agentPayload(home string) *ship.Payload {
-	return ship.NewPayload(home, func(goos, goarch string) ([]byte, string, error) {
+// agentEnv names an agent binary for this platform to ship instead of the one carried: for development and tests.
+const agentEnv = "ALOFT_AGENT"
+
+// agentPayload finds the agent for a node's platform.
+func (a *app) agentPayload() *ship.Payload {
+	return ship.NewPayload(a.home, func(goos, goarch string) (ship.Carried, error) {
+		if p, ok := a.getenv(agentEnv); ok && p != "" && goos == runtime.GOOS && goarch == runtime.GOARCH {
+			b, err := os.ReadFile(p)
+			if err != nil {
+				return ship.Carried{}, fmt.Errorf("%s: %w", agentEnv, err)
+			}
+			sum := sha256.Sum256(b)
+			return ship.Carried{Plain: b, SHA256: hex.EncodeToString(sum[:])}, nil
+		}
 		name := "payload/agent-" + goos + "-" + goarch
 		sum, err := payload.ReadFile(name + ".sha256")
 		if err != nil {
-			return nil, "", fmt.Errorf("this build of sky carries no agent for %s/%s: build it with `make build`", goos, goarch)
+			return ship.Carried{}, fmt.Errorf("this build of sky carries no agent for %s/%s: build it with `make build`", goos, goarch)
 		}
 		z, err := payload.ReadFile(name + ".zst")
-		if err != nil {
-			return nil, "", fmt.Errorf("this build of sky carries no agent for %s/%s: build it with `make build`", goos, goarch)
+		if err != nil || len(sum) < 64 {
+			return ship.Carried{}, fmt.Errorf("this build of sky carries a broken agent for %s/%s: build it with `make build`", goos, goarch)
 		}
-		return z, string(sum[:64]), nil
+		return ship.Carried{Zstd: z, SHA256: string(sum[:64])}, nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"aloft/controller/blobs"
 	controlv1 "aloft/proto/sky/control/v1"
 	statev1 "aloft/proto/sky/state/v1"
 )
@@ -16,13 +17,15 @@ import (
 func (s *Server) PutBlobs(st grpc.BidiStreamingServer[controlv1.PutBlobsRequest, controlv1.PutBlobsResponse]) error {
 	var need map[string]bool
 	var stored []*controlv1.BlobRef
-	var w BlobWriter
+	var w *blobs.Writer
 	var writing string
-	var size uint64
+	// Files of one list become durable together: one flush, however many they are.
+	batch := s.o.Blobs.Batch()
 	defer func() {
 		if w != nil {
 			w.Abort()
 		}
+		batch.Abort()
 	}()
 	for {
 		req, err := st.Recv()
@@ -54,10 +57,10 @@ func (s *Server) PutBlobs(st grpc.BidiStreamingServer[controlv1.PutBlobsRequest,
 				if !need[d.GetSha256()] {
 					return usage("blob %s was not asked for", d.GetSha256())
 				}
-				if w, err = s.o.Blobs.Create(d.GetSha256()); err != nil {
+				if w, err = batch.Create(d.GetSha256()); err != nil {
 					return s.blobError(err)
 				}
-				writing, size = d.GetSha256(), 0
+				writing = d.GetSha256()
 			}
 			if writing != d.GetSha256() {
 				return usage("blob %s began before %s ended", d.GetSha256(), writing)
@@ -65,7 +68,6 @@ func (s *Server) PutBlobs(st grpc.BidiStreamingServer[controlv1.PutBlobsRequest,
 			if _, err := w.Write(d.GetData()); err != nil {
 				return s.blobError(err)
 			}
-			size += uint64(len(d.GetData()))
 			if !d.GetLast() {
 				continue
 			}
@@ -73,10 +75,14 @@ func (s *Server) PutBlobs(st grpc.BidiStreamingServer[controlv1.PutBlobsRequest,
 				w = nil
 				return s.blobError(err)
 			}
+			stored = append(stored, &controlv1.BlobRef{Sha256: writing, Bytes: uint64(w.Size())})
 			w = nil
 			delete(need, writing)
-			stored = append(stored, &controlv1.BlobRef{Sha256: writing, Bytes: size})
 			if len(need) == 0 {
+				if err := batch.Commit(); err != nil {
+					return s.blobError(err)
+				}
+				batch = s.o.Blobs.Batch()
 				if err := st.Send(&controlv1.PutBlobsResponse{Part: &controlv1.PutBlobsResponse_Stored{Stored: &controlv1.BlobList{Blobs: stored}}}); err != nil {
 					return err
 				}

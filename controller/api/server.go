@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"aloft/controller/blobs"
 	"aloft/controller/desired"
 	"aloft/controller/logs"
 	"aloft/controller/store"
@@ -32,20 +33,6 @@ type Providers interface {
 	Enabled(ctx context.Context) []string
 	// Default is the provider used when a task asks for none and no cloud is enabled; "" = none.
 	Default() string
-}
-
-// Blobs is content-addressed storage.
-type Blobs interface {
-	Has(digest string) bool
-	Create(digest string) (BlobWriter, error)
-	Open(digest string, offset int64) (io.ReadCloser, int64, error)
-}
-
-// BlobWriter takes one blob; Commit verifies its digest and makes it durable.
-type BlobWriter interface {
-	io.Writer
-	Commit() error
-	Abort()
 }
 
 // Sealer encrypts what must not be at rest in the clear.
@@ -68,7 +55,7 @@ type Sweeper interface {
 type Options struct {
 	Store     store.Store
 	Logs      *logs.Store
-	Blobs     Blobs
+	Blobs     *blobs.Store
 	Sealer    Sealer
 	Providers Providers
 	Placer    Placer

@@ -16,12 +16,18 @@ import (
 // Payload unpacks the agents carried inside sky, once each, to files that are streamed to nodes.
 type Payload struct {
 	dir  string
-	find func(goos, goarch string) (zst []byte, sha256Hex string, err error)
+	find func(goos, goarch string) (Carried, error)
 	mu   sync.Mutex
 }
 
-// NewPayload keeps unpacked agents under home; find gives the compressed agent of a platform and the digest of its plain form.
-func NewPayload(home string, find func(goos, goarch string) ([]byte, string, error)) *Payload {
+// Carried is an agent as sky carries it: compressed (Zstd), or as it is (Plain). SHA256 is the hex digest of the plain form.
+type Carried struct {
+	Zstd, Plain []byte
+	SHA256      string
+}
+
+// NewPayload keeps unpacked agents under home; find gives the agent of a platform.
+func NewPayload(home string, find func(goos, goarch string) (Carried, error)) *Payload {
 	return &Payload{dir: filepath.Join(home, "cache", "agent"), find: find}
 }
 
@@ -33,11 +39,11 @@ type Agent struct {
 
 // Agent unpacks the agent of a platform and checks its digest.
 func (p *Payload) Agent(goos, goarch string) (Agent, error) {
-	z, sum, err := p.find(goos, goarch)
+	c, err := p.find(goos, goarch)
 	if err != nil {
 		return Agent{}, err
 	}
-	a := Agent{Path: filepath.Join(p.dir, sum), SHA256: sum}
+	a := Agent{Path: filepath.Join(p.dir, c.SHA256), SHA256: c.SHA256}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := os.Stat(a.Path); err == nil {
@@ -45,17 +51,19 @@ func (p *Payload) Agent(goos, goarch string) (Agent, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return Agent{}, fmt.Errorf("look for the unpacked agent: %w", err)
 	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+	plain := c.Plain
+	if plain == nil {
+		dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+		}
+		defer dec.Close()
+		if plain, err = dec.DecodeAll(c.Zstd, nil); err != nil {
+			return Agent{}, fmt.Errorf("unpack the agent: %w", err)
+		}
 	}
-	defer dec.Close()
-	plain, err := dec.DecodeAll(z, nil)
-	if err != nil {
-		return Agent{}, fmt.Errorf("unpack the agent: %w", err)
-	}
-	if got := sha256.Sum256(plain); hex.EncodeToString(got[:]) != sum {
-		return Agent{}, fmt.Errorf("the agent for %s/%s carried in this program is damaged: its digest is %x, not %s", goos, goarch, got, sum)
+	if got := sha256.Sum256(plain); hex.EncodeToString(got[:]) != c.SHA256 {
+		return Agent{}, fmt.Errorf("the agent for %s/%s carried in this program is damaged: its digest is %x, not %s", goos, goarch, got, c.SHA256)
 	}
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {
 		return Agent{}, fmt.Errorf("unpack the agent: %w", err)

@@ -8,47 +8,71 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path"
 	"strings"
+	"sync"
 
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/providers"
 )
 
-// Shipper installs agents.
+// Shipper installs agents and remembers where they listen.
 type Shipper struct {
 	payload *Payload
 	log     *slog.Logger
+	mu      sync.Mutex
+	sockets map[string]string // by node id
 }
 
 // New makes a Shipper of the agents in p.
-func New(p *Payload, log *slog.Logger) *Shipper { return &Shipper{payload: p, log: log} }
-
-// Reached is where an installed agent is reached.
-type Reached struct {
-	Socket string // unix socket on the node
+func New(p *Payload, log *slog.Logger) *Shipper {
+	return &Shipper{payload: p, log: log, sockets: map[string]string{}}
 }
 
-// Ship makes sure that the agent of this build runs on the node and returns its socket. Doing it again is harmless: a
-// running agent of the same build is left alone.
-func (s *Shipper) Ship(ctx context.Context, node *statev1.Node, sh providers.Shell) (Reached, error) {
+// Dial opens a stream to the agent that Ship put on a node.
+func (s *Shipper) Dial(ctx context.Context, _ *statev1.Cluster, node *statev1.Node, sh providers.Shell) (net.Conn, error) {
+	s.mu.Lock()
+	socket := s.sockets[node.GetId()]
+	s.mu.Unlock()
+	if socket == "" {
+		// Another controller shipped it: the agent wrote down where it listens.
+		out, err := s.run(ctx, sh, `cat "$HOME/.aloft/agent/socket"`, nil)
+		if err != nil {
+			return nil, fmt.Errorf("find the agent's socket on node %s: %w", node.GetName(), err)
+		}
+		socket = strings.TrimSpace(out)
+	}
+	c, err := sh.Dial(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("reach the agent on node %s: %w", node.GetName(), err)
+	}
+	s.mu.Lock()
+	s.sockets[node.GetId()] = socket
+	s.mu.Unlock()
+	return c, nil
+}
+
+// Ship makes sure that an agent runs on the node. Doing it again is harmless: a running agent is left alone; one of
+// another build is upgraded by the fleet once its session is up.
+func (s *Shipper) Ship(ctx context.Context, _ *statev1.Cluster, node *statev1.Node, sh providers.Shell) error {
 	// One round trip says what the machine is and which agents lie there already.
 	facts, err := s.run(ctx, sh, `uname -s; uname -m; ls "$HOME/.aloft/bin" 2>/dev/null; exit 0`, nil)
 	if err != nil {
-		return Reached{}, fmt.Errorf("ask node %s what it is: %w", node.GetName(), err)
+		return fmt.Errorf("ask node %s what it is: %w", node.GetName(), err)
 	}
 	lines := strings.Split(strings.TrimSpace(facts), "\n")
 	if len(lines) < 2 {
-		return Reached{}, fmt.Errorf("ask node %s what it is: answer %q", node.GetName(), facts)
+		return fmt.Errorf("ask node %s what it is: answer %q", node.GetName(), facts)
 	}
 	goos, goarch, err := platform(lines[0], lines[1])
 	if err != nil {
-		return Reached{}, fmt.Errorf("node %s: %w", node.GetName(), err)
+		return fmt.Errorf("node %s: %w", node.GetName(), err)
 	}
 	agent, err := s.payload.Agent(goos, goarch)
 	if err != nil {
-		return Reached{}, err
+		return err
 	}
 	name := "sky-agent-" + agent.SHA256[:16]
 	have := false
@@ -57,20 +81,23 @@ func (s *Shipper) Ship(ctx context.Context, node *statev1.Node, sh providers.She
 	}
 	if !have {
 		if err := s.upload(ctx, sh, agent, name); err != nil {
-			return Reached{}, fmt.Errorf("send the agent to node %s: %w", node.GetName(), err)
+			return fmt.Errorf("send the agent to node %s: %w", node.GetName(), err)
 		}
 		s.log.Info("agent sent", "node", node.GetId(), "sha256", agent.SHA256)
 	}
 	out, err := s.run(ctx, sh, fmt.Sprintf(`exec "$HOME/.aloft/bin/%s" start --node %s`, name, quote(node.GetId())), nil)
 	if err != nil {
-		return Reached{}, fmt.Errorf("start the agent on node %s: %w", node.GetName(), err)
+		return fmt.Errorf("start the agent on node %s: %w", node.GetName(), err)
 	}
 	all := strings.Split(strings.TrimSpace(out), "\n")
 	socket := all[len(all)-1]
 	if !path.IsAbs(socket) {
-		return Reached{}, fmt.Errorf("start the agent on node %s: answer %q is not the path of a socket", node.GetName(), out)
+		return fmt.Errorf("start the agent on node %s: answer %q is not the path of a socket", node.GetName(), out)
 	}
-	return Reached{Socket: socket}, nil
+	s.mu.Lock()
+	s.sockets[node.GetId()] = socket
+	s.mu.Unlock()
+	return nil
 }
 
 // upload streams the binary beside its place and moves it there only when its hash is right.

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// agentUnderTest is built once: real processes run in every script.
+var agentUnderTest string
+
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) != "sky" {
+		dir, err := os.MkdirTemp("", "sky-test-*")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		agentUnderTest = filepath.Join(dir, "sky-agent")
+		build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", agentUnderTest, "../sky-agent")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build the agent: %v\n%s", err, out)
+			os.Exit(1)
+		}
+		defer os.RemoveAll(dir)
+	}
+	testscript.Main(m, map[string]func(){"sky": main})
+}
+
+// TestScripts drives the program from outside, with a controller, agents and jobs of its own for every script.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			home := filepath.Join(e.WorkDir, "a home", ".aloft") // a path with a blank, everywhere
+			e.Setenv("ALOFT_HOME", home)
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "a home"))
+			e.Setenv("ALOFT_AGENT", agentUnderTest)
+			e.Setenv("ROOT", root)
+			e.Setenv("NO_COLOR", "1")
+			e.Setenv("USER", "tester")
+			if err := os.MkdirAll(filepath.Join(e.WorkDir, "a home"), 0o755); err != nil {
+				return err
+			}
+			e.Defer(func() { endAll(home) })
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":          cmdExits,
+			"eventually":     cmdEventually,
+			"killcontroller": cmdKillController,
+		},
+	})
+}
+
+// endAll ends every process of a home: the controller, and agents with their jobs by the node directory they live in.
+func endAll(home string) {
+	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, p := range procs {
+		b, err := os.ReadFile(p)
+		if err != nil || !strings.Contains(string(b), home) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(p, "/")[2])
+		if err == nil && pid != os.Getpid() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// cmdExits runs a command and checks its exit code: exits 42 sky exec c -- exit 42.
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var ee *exec.ExitError
+	switch {
+	case errors.As(err, &ee):
+		got = ee.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%s ended with %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// cmdEventually repeats a command until it succeeds and prints what it should: eventually PATTERN COMMAND ARGS...
+func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually SUBSTRING COMMAND ARGS...")
+	}
+	limit := time.Now().Add(60 * time.Second)
+	for {
+		err := ts.Exec(args[1], args[2:]...)
+		out := ts.ReadFile("stdout")
+		if err == nil && strings.Contains(out, args[0]) {
+			return
+		}
+		if time.Now().After(limit) {
+			ts.Fatalf("never printed %q; last: %v\n%s", args[0], err, out)
+		}
+		time.Sleep(50 * time.Millisecond) // paces the polling of another process; nothing is assumed after it
+	}
+}
+
+// cmdKillController ends the controller as a crash does.
+func cmdKillController(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(ts.Exec("sky", "api", "info", "-o", "json"))
+	var pid int
+	for _, l := range strings.Split(ts.ReadFile("stdout"), "\n") {
+		if s, ok := strings.CutPrefix(strings.TrimSpace(l), `"pid":`); ok {
+			n, err := strconv.Atoi(strings.Trim(s, " ,"))
+			ts.Check(err)
+			pid = n
+		}
+	}
+	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+	for {
+		if err := syscall.Kill(pid, 0); errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); errors.Is(err, fs.ErrNotExist) || strings.Contains(string(b), ") Z ") {
+			return
+		}
+	}
+}
