@@ -141,8 +141,10 @@ func revive(c *statev1.Cluster, nodes []*statev1.Node, now time.Time) (all []*st
 		}
 		have[n.GetSlot()] = true
 		if n.GetDesired() != statev1.NodeDesired_NODE_DESIRED_UP {
-			n.Desired, n.RetryMs, n.Tries = statev1.NodeDesired_NODE_DESIRED_UP, 0, 0
-			n.Failure = nil
+			n.Desired, n.RetryMs, n.Failure = statev1.NodeDesired_NODE_DESIRED_UP, 0, nil
+			if n.GetInstanceId() != "" {
+				n.Tries = 0 // before that, tries counts the create calls of its intent, and must not forget one
+			}
 			restarted = true
 		}
 	}

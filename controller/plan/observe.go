@@ -409,6 +409,9 @@ func (d *Draft) seenStopped(n *statev1.Node, reason string) {
 		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, "stopped")
 		d.pace(n)
 	case statev1.NodePhase_NODE_BOOTING, statev1.NodePhase_NODE_SHIPPING:
+		if d.Now.Before(time.UnixMilli(n.GetPhaseMs()).Add(d.settle(n.GetCandidate().GetProvider()))) {
+			return // the listing may be from before the start, or the start still on its way
+		}
 		tries := n.GetTries()
 		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, orElse(reason, "found stopped"))
 		n.Tries = tries
@@ -450,10 +453,11 @@ func (d *Draft) observeStart(n *statev1.Node, o Observation) {
 	if n.GetPhase() != statev1.NodePhase_NODE_BOOTING || o.Problem == nil {
 		return
 	}
-	d.Looks[n.GetId()] = d.Now
+	tries := n.GetTries()
+	d.setPhase(n, statev1.NodePhase_NODE_STOPPED, o.Problem.Message)
+	n.Tries = tries
 	if definite(o.Problem.Kind) && o.Problem.Kind != providers.Capacity {
 		d.refuse(n, o.Problem)
-		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, o.Problem.Message)
 		d.applyFail(FailureOf(o.Problem, d.ms()))
 		return
 	}

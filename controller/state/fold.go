@@ -100,7 +100,7 @@ func verdict(job *statev1.Job) {
 		return
 	}
 	for _, r := range job.Ranks {
-		if r.GetPhase() == statev1.RankPhase_RANK_KILLED {
+		if r.GetPhase() == statev1.RankPhase_RANK_KILLED || r.GetPhase() == statev1.RankPhase_RANK_LOST {
 			f := &statev1.Failure{
 				Kind: statev1.FailureKind_CANCELLED, Scope: "job", Code: "cancelled", AtMs: job.EndedMs,
 				Message: "The job was cancelled.",

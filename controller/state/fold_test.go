@@ -89,6 +89,9 @@ func TestFoldJob(t *testing.T) {
 		{name: "cancel of a lost machine", job: &statev1.Job{Desired: "cancel", CancelMs: 150}, ranks: []*statev1.Rank{
 			rank(0, killed, 0, 15, 1, 200), rank(1, lost, 0, 0, 2, 200),
 		}, phase: statev1.JobPhase_JOB_CANCELLED, code: 103, failed: -1, kind: statev1.FailureKind_CANCELLED},
+		{name: "cancel, one done, the other lost", job: &statev1.Job{Desired: "cancel", CancelMs: 150}, ranks: []*statev1.Rank{
+			rank(0, exited, 0, 0, 1, 200), rank(1, lost, 0, 0, 2, 200),
+		}, phase: statev1.JobPhase_JOB_CANCELLED, code: 103, failed: -1, kind: statev1.FailureKind_CANCELLED},
 		{name: "cancel comes too late", job: &statev1.Job{Desired: "cancel", CancelMs: 500}, ranks: []*statev1.Rank{
 			rank(0, exited, 0, 0, 1, 200),
 		}, phase: statev1.JobPhase_JOB_SUCCEEDED, failed: -1},
