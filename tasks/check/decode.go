@@ -149,7 +149,8 @@ func (d *decoder) whole(n *yaml.Node) {
 	if !hasSuites && !hasChecks || len(d.problems) == 0 && len(s.Suites)+len(s.Checks) == 0 {
 		d.fault(n, "", "nothing to run: add \"suites\" (%s) or \"checks\"", strings.Join(SuiteNames(), ", "))
 	}
-	if s.Train == "" {
+	faulty := func(key string) bool { return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key }) }
+	if s.Train == "" && !faulty("train") {
 		if s.Test != "" {
 			d.fault(at("test"), "test", "a single table goes under \"train\"")
 		} else {
