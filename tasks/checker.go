@@ -11,6 +11,7 @@ type checker struct {
 	diags     Diagnostics
 	prefix    string              // "[2]." while inside a document of several
 	positions map[string]position // field path -> where its value is written
+	dropped   bool                // problems beyond maxDiagnostics
 }
 
 func newChecker(file string) *checker {
@@ -26,11 +27,8 @@ func (c *checker) warn(p position, field, message, allowed, suggestion string) {
 }
 
 func (c *checker) add(s Severity, p position, field, message, allowed, suggestion string) {
-	if len(c.diags) == maxDiagnostics {
-		c.diags = append(c.diags, Diagnostic{Severity: SeverityError, File: c.file,
-			Message: fmt.Sprintf("more than %d problems; the rest is not shown", maxDiagnostics)})
-	}
-	if len(c.diags) > maxDiagnostics {
+	if len(c.diags) >= maxDiagnostics {
+		c.dropped = c.dropped || s == SeverityError
 		return
 	}
 	file := c.file
@@ -48,13 +46,29 @@ func (c *checker) add(s Severity, p position, field, message, allowed, suggestio
 
 // mark remembers where a field's value is written.
 func (c *checker) mark(field string, p position) {
-	if len(c.positions) < maxValues {
+	if len(c.positions) < maxPositions {
 		c.positions[field] = p
 	}
 }
 
+// report is everything found, in file order.
+func (c *checker) report() Diagnostics {
+	ds := c.diags.sorted()
+	if c.dropped {
+		ds = append(ds, Diagnostic{Severity: SeverityError, File: c.file,
+			Message: fmt.Sprintf("there are more problems than the %d shown", maxDiagnostics)})
+	}
+	return ds
+}
+
+// failed reports whether the file has errors.
+func (c *checker) failed() bool { return c.dropped || c.diags.HasErrors() }
+
 // join appends a key to a field path.
 func join(path, key string) string {
+	if len(key) > maxPathKey {
+		key = strings.ToValidUTF8(key[:maxPathKey], "") + "..."
+	}
 	if path == "" {
 		return key
 	}

@@ -15,7 +15,8 @@ import (
 // composer turns the library's nodes into typed values.
 type composer struct {
 	c       *checker
-	budget  int
+	budget  int                 // values left
+	text    int                 // bytes of text left
 	open    map[*yaml.Node]bool // nodes being expanded, to find cycles
 	stopped bool
 }
@@ -23,7 +24,7 @@ type composer struct {
 // documents parses every document of src. A null document is nil; false means
 // that the text is not YAML, or too big once expanded.
 func (c *checker) documents(src []byte) ([]*value, bool) {
-	co := &composer{c: c, budget: maxValues, open: map[*yaml.Node]bool{}}
+	co := &composer{c: c, budget: maxValues, text: maxText, open: map[*yaml.Node]bool{}}
 	nodes, err := decodeNodes(src)
 	if err != nil {
 		c.syntaxError(src, err)
@@ -112,9 +113,11 @@ func (co *composer) value(n *yaml.Node, depth int) *value {
 	if co.stopped {
 		return null
 	}
-	if co.budget--; co.budget < 0 {
+	co.budget--
+	co.text -= len(n.Value)
+	if co.budget < 0 || co.text < 0 {
 		co.stopped = true
-		co.c.fail(nodePos(n), "", fmt.Sprintf("aliases make this file expand to more than %d values", maxValues),
+		co.c.fail(nodePos(n), "", fmt.Sprintf("aliases make this file expand to more than %d values or %d MiB", maxValues, maxText>>20),
 			"", "write the repeated parts out, or use fewer aliases of aliases")
 		return null
 	}

@@ -22,6 +22,7 @@ func ParseDotenv(file string, src []byte, lookup func(string) (string, bool)) ([
 	c := newChecker(file)
 	var out []KeyValue
 	seen := map[string]string{}
+	written := 0
 	text := strings.TrimPrefix(strings.ReplaceAll(string(src), "\r\n", "\n"), "\ufeff")
 	lines := strings.Split(text, "\n")
 	expand := func(s string) string {
@@ -61,7 +62,7 @@ func ParseDotenv(file string, src []byte, lookup func(string) (string, bool)) ([
 			body, used, ok := dotenvQuoted(rest[1:], lines[i+1:], q)
 			if !ok {
 				c.fail(p, "", fmt.Sprintf("the quote that opens the value of %s is never closed", m[1]), "", "")
-				return out, c.diags
+				return out, c.report()
 			}
 			i += used
 			val = body
@@ -77,10 +78,14 @@ func ParseDotenv(file string, src []byte, lookup func(string) (string, bool)) ([
 			}
 			val = expand(strings.TrimRight(rest, " \t"))
 		}
+		if written += len(val); written > maxText {
+			c.fail(p, "", "replacing variables makes the file too large", fmt.Sprintf("at most %d MiB of text", maxText>>20), "")
+			return out, c.report()
+		}
 		seen[m[1]] = val
 		out = append(out, KeyValue{Key: m[1], Value: val})
 	}
-	return out, c.diags
+	return out, c.report()
 }
 
 // dotenvQuoted reads up to the closing quote and says how many more lines it used.

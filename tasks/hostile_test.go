@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +24,15 @@ func billionLaughs() string {
 	return b.String()
 }
 
+// manyKeys is the inside of a flow map with n keys.
+func manyKeys(n int, val string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d: %s, ", i, val)
+	}
+	return b.String()
+}
+
 func TestHostileInput(t *testing.T) {
 	t.Parallel()
 	deep := func(unit string, n int) string { return "envs: " + strings.Repeat(unit, n) }
@@ -35,6 +45,14 @@ func TestHostileInput(t *testing.T) {
 		{"merge bomb", strings.ReplaceAll(billionLaughs(), "[x,", "[{a: 1},"), "expand to more than", 0},
 		{"alias of itself", "envs: &a {A: *a}\nrun: x\n", "contains it", 1},
 		{"merge of itself", "envs: &a {<<: *a}\nrun: x\n", "contains it", 1},
+		{"alias of a long text", "envs: {X: &x \"" + strings.Repeat("x", 1<<20) + "\", Y: [" + strings.Repeat("*x,", 10_000) + "]}\nrun: x\n", "expand to more than", 1},
+		{"variable bomb", "envs: {A: \"" + strings.Repeat("x", 1<<20) + "\"}\nworkdir: \"" + strings.Repeat("$A", 100_000) + "\"\n", "too large", 2},
+		{"many variable uses", "envs: {A: \"" + strings.Repeat("x", 1<<20) + "\"}\nservice: {readiness_probe: {path: /, headers: {" + strings.Repeat("k: $A, ", 1) + "}, post_data: {" + manyKeys(1000, "$A") + "}}}\n", "too large", 2},
+		{"many alternatives", "resources: {any_of: [" + strings.Repeat("{}, ", 5000) + "]}\n", "alternatives", 1},
+		{"cross product", "resources: {accelerators: 1GB+, any_of: [" + strings.Repeat("{}, ", 900) + "]}\n", "alternatives", 1},
+		{"wide alternatives", "resources: {labels: {" + manyKeys(10_000, "v") + "}, any_of: [" + strings.Repeat("{}, ", 900) + "]}\n", "alternatives", 1},
+		{"long keys", "file_mounts:\n  ? " + strings.Repeat("k", 1<<20) + "\n  : {" + manyKeys(10_000, "v") + "}\n", "no key", 3},
+		{"deep JSON", "service: {readiness_probe: {path: /, post_data: '{\"a\": " + strings.Repeat("[", 500) + strings.Repeat("]", 500) + "}'}}\n", "nests too deep", 1},
 		{"NUL byte", "run: a\x00b\n", "NUL", 1},
 		{"invalid UTF-8", "name: a\nrun: \"\xff\xfe\"\n", "not valid UTF-8", 2},
 		{"UTF-16", "r\x00u\x00n\x00:\x00", "NUL", 1},

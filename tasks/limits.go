@@ -15,6 +15,18 @@ const (
 	MaxFileSize = 10 << 20
 	// maxValues bounds the values of a file after aliases are expanded.
 	maxValues = 200_000
+	// maxText bounds the text of a file after aliases are expanded, and the text
+	// that substitution may add, in bytes.
+	maxText = 4 * MaxFileSize
+	// maxAlternatives bounds resources, maxWork what reading them all takes.
+	maxAlternatives = 1000
+	maxWork         = 100_000
+	// maxPostData bounds a JSON body given as text, in bytes.
+	maxPostData = 64 << 10
+	// maxPositions bounds the fields whose positions are remembered.
+	maxPositions = 20_000
+	// maxPathKey bounds one key within a field path.
+	maxPathKey = 200
 	// maxDepth bounds how deep values may nest.
 	maxDepth = 100
 	// maxScanDepth bounds nesting before parsing, where counting is approximate.

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -142,6 +143,14 @@ func TestDotenv(t *testing.T) {
 	}
 	if len(ds) != 1 || ds.HasErrors() || ds[0].Line != 13 {
 		t.Errorf("diagnostics %v", ds)
+	}
+	var bomb strings.Builder
+	bomb.WriteString("A0=xxxxxxxxxxxxxxxx\n")
+	for i := 1; i < 60; i++ {
+		fmt.Fprintf(&bomb, "A%d=${A%d}${A%d}\n", i, i-1, i-1)
+	}
+	if _, ds := tasks.ParseDotenv("x.env", []byte(bomb.String()), nil); !ds.HasErrors() {
+		t.Error("a file that doubles itself is accepted")
 	}
 	for _, bad := range []string{"1A=x\n", "A B=x\n", "=x\n", "A=\"open\n"} {
 		if _, ds := tasks.ParseDotenv("x.env", []byte(bad), nil); !ds.HasErrors() || ds[0].Line != 1 {

@@ -10,7 +10,7 @@ import (
 func Parse(file string, src []byte, o Overrides) (*Document, Diagnostics) {
 	c := newChecker(file)
 	doc := c.parse(src, o)
-	return doc, c.diags.sorted()
+	return doc, c.report()
 }
 
 // ParseFile reads a task file of at most MaxFileSize bytes.
@@ -35,7 +35,7 @@ func FromCommand(cmd string, o Overrides) (*Document, Diagnostics) {
 		v.set("run", textValue(cmd, p))
 	}
 	doc := c.build([]*value{v}, o)
-	return doc, c.diags.sorted()
+	return doc, c.report()
 }
 
 func (c *checker) parse(src []byte, o Overrides) *Document {
@@ -137,7 +137,7 @@ func (c *checker) build(docs []*value, o Overrides) *Document {
 	if doc.Name == "" && len(doc.Tasks) == 1 && !multi {
 		doc.Name = doc.Tasks[0].Name
 	}
-	if !varsOK || c.diags.HasErrors() {
+	if !varsOK || c.failed() {
 		return nil
 	}
 	for _, t := range doc.Tasks {

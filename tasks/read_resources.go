@@ -23,6 +23,9 @@ func (c *checker) resources(v *value, t *Task, o Overrides) {
 	if list == nil {
 		list, key = ordered, "ordered"
 	}
+	if !c.affordable(v, list, len(accs)) {
+		return
+	}
 	if list == nil || len(list.items) == 0 {
 		t.Resources = c.plainResources(base, accs, form, t, o)
 		return
@@ -53,6 +56,23 @@ func (c *checker) resources(v *value, t *Task, o Overrides) {
 	}
 	c.agree(list, set)
 	t.Resources = set
+}
+
+// affordable bounds the alternatives and the work of reading them: every one
+// reads the keys outside again.
+func (c *checker) affordable(v, list *value, accs int) bool {
+	count := max(accs, 1)
+	shared := v.size()
+	if list != nil {
+		count *= max(len(list.items), 1)
+		shared -= list.size()
+	}
+	if count <= maxAlternatives && count*shared <= maxWork {
+		return true
+	}
+	c.fail(v.pos, "resources", fmt.Sprintf("the section makes %d alternatives of %d values", count, shared),
+		fmt.Sprintf("at most %d alternatives", maxAlternatives), "")
+	return false
 }
 
 func accKey(s section) string {

@@ -159,6 +159,10 @@ func (c *checker) postData(v *value, at string, p *Probe) {
 		p.PostData, _ = v.data().(map[string]any)
 		return
 	}
+	if len(v.text) > maxPostData {
+		c.fail(v.pos, at, fmt.Sprintf("post_data has %d bytes", len(v.text)), fmt.Sprintf("at most %d KiB", maxPostData>>10), "")
+		return
+	}
 	dec := json.NewDecoder(strings.NewReader(v.text))
 	dec.UseNumber()
 	var body any
@@ -169,6 +173,10 @@ func (c *checker) postData(v *value, at string, p *Probe) {
 	data, ok := body.(map[string]any)
 	if !ok {
 		c.fail(v.pos, at, "post_data must be a JSON object", "a map, or JSON text", "")
+		return
+	}
+	if jsonDepth(data) > maxDepth/2 {
+		c.fail(v.pos, at, "post_data nests too deep", fmt.Sprintf("at most %d levels", maxDepth/2), "")
 		return
 	}
 	p.PostData, _ = plainNumbers(data).(map[string]any)
@@ -291,4 +299,22 @@ func plainNumbers(v any) any {
 		}
 	}
 	return v
+}
+
+// jsonDepth is how deep a decoded value nests.
+func jsonDepth(v any) int {
+	deepest := 0
+	switch v := v.(type) {
+	case []any:
+		for _, it := range v {
+			deepest = max(deepest, jsonDepth(it))
+		}
+	case map[string]any:
+		for _, it := range v {
+			deepest = max(deepest, jsonDepth(it))
+		}
+	default:
+		return 0
+	}
+	return deepest + 1
 }

@@ -17,6 +17,17 @@ type substituter struct {
 	envs    map[string]string
 	secrets map[string]Secret
 	masks   map[string]string
+	added   int // bytes written so far
+}
+
+// spend counts written bytes and reports, once, when they are too many.
+func (s *substituter) spend(n int, v *value, path string) bool {
+	was := s.added
+	s.added += n
+	if s.added > maxText && was <= maxText {
+		s.c.fail(v.pos, path, "replacing variables makes the file too large", fmt.Sprintf("at most %d MiB of text", maxText>>20), "")
+	}
+	return s.added <= maxText
 }
 
 // tree replaces variables in every key and string below v, in place.
@@ -43,12 +54,16 @@ func (s *substituter) text(v *value, path string) {
 	}
 	var real, mask strings.Builder
 	secret := false
-	last := 0
+	last, spent := 0, 0
 	for _, m := range reSubst.FindAllStringSubmatchIndex(v.text, -1) {
 		for _, b := range []*strings.Builder{&real, &mask} {
 			b.WriteString(v.text[last:m[0]])
 		}
 		last = m[1]
+		if !s.spend(real.Len()-spent, v, path) {
+			return
+		}
+		spent = real.Len()
 		whole := v.text[m[0]:m[1]]
 		group := func(i int) (string, bool) {
 			if m[2*i] < 0 {
@@ -90,6 +105,9 @@ func (s *substituter) text(v *value, path string) {
 	}
 	real.WriteString(v.text[last:])
 	mask.WriteString(v.text[last:])
+	if !s.spend(real.Len()-spent, v, path) {
+		return
+	}
 	v.text = real.String()
 	if secret {
 		v.mask, v.masked = mask.String(), true

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // position is a place in a file. file is set only when it differs from the
@@ -202,6 +203,9 @@ func (v *value) show() string {
 
 func quote(s string) string {
 	const most = 80
+	if len(s) > most*utf8.UTFMax { // do not convert what is cut anyway
+		s = strings.ToValidUTF8(s[:most*utf8.UTFMax], "") + " "
+	}
 	if r := []rune(s); len(r) > most {
 		s = string(r[:most]) + "..."
 	}
@@ -262,4 +266,19 @@ func (v *value) goValue(show func(*value) string) any {
 // data is goValue with the real texts.
 func (v *value) data() any {
 	return v.goValue(func(v *value) string { return v.text })
+}
+
+// size counts the values of a tree.
+func (v *value) size() int {
+	if v == nil {
+		return 0
+	}
+	n := 1
+	for _, it := range v.items {
+		n += it.size()
+	}
+	for _, e := range v.entries {
+		n += 1 + e.val.size()
+	}
+	return n
 }
