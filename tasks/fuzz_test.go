@@ -68,7 +68,7 @@ func FuzzParse(f *testing.F) {
 		}
 		start := time.Now()
 		fixpoint(t, src)
-		if d := time.Since(start); d > 5*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Fatalf("took %v", d)
 		}
 	})

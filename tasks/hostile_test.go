@@ -89,7 +89,7 @@ func TestHostileInput(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
 			doc, ds := tasks.Parse("t.yaml", []byte(tt.src), tasks.Overrides{})
-			if d := time.Since(start); d > 10*time.Second {
+			if d := time.Since(start); d > time.Minute {
 				t.Errorf("took %v", d)
 			}
 			if doc != nil || !ds.HasErrors() {

@@ -15,8 +15,8 @@ const (
 	MaxFileSize = 10 << 20
 	// maxValues bounds the values of a file after aliases are expanded.
 	maxValues = 200_000
-	// maxText bounds the text of a file after aliases are expanded, and the text
-	// that substitution may add, in bytes.
+	// maxText bounds the text of a file after aliases are expanded, and of a dotenv
+	// file after its variables are, in bytes.
 	maxText = 4 * MaxFileSize
 	// maxAlternatives bounds resources, maxWork what reading them all takes.
 	maxAlternatives = 1000

@@ -24,10 +24,10 @@ type substituter struct {
 func (s *substituter) spend(n int, v *value, path string) bool {
 	was := s.added
 	s.added += n
-	if s.added > maxText && was <= maxText {
-		s.c.fail(v.pos, path, "replacing variables makes the file too large", fmt.Sprintf("at most %d MiB of text", maxText>>20), "")
+	if s.added > MaxFileSize && was <= MaxFileSize {
+		s.c.fail(v.pos, path, "replacing variables makes the file too large", fmt.Sprintf("at most %d MiB of text", MaxFileSize>>20), "")
 	}
-	return s.added <= maxText
+	return s.added <= MaxFileSize
 }
 
 // tree replaces variables in every key and string below v, in place.
