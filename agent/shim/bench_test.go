@@ -22,7 +22,7 @@ func benchSpec(dir, id string, argv ...string) shim.Spec {
 func benchKeeper(b *testing.B) (*shim.Keeper, string) {
 	b.Helper()
 	dir := b.TempDir()
-	k := shim.NewKeeper(dir+"/shims", os.Getenv(selfEnv), shim.Options{})
+	k := shim.NewKeeper(dir+"/shims", self(), shim.Options{})
 	if _, err := k.Adopt(b.Context()); err != nil {
 		b.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func (r *rig) agentProcess(script string) (*exec.Cmd, int) {
 	if err := r.k.Close(); err != nil { // the directory is the other agent's now
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], os.Getenv(selfEnv), r.dir, script)
+	cmd := exec.Command(os.Args[0], r.dir, script)
 	cmd.Env = append(os.Environ(), roleEnv+"=agent")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -12,48 +11,36 @@ import (
 	"aloft/agent/spool"
 )
 
-// selfEnv carries the path of the binary under test to the tests; TestMain builds it once.
-const selfEnv = "ALOFT_TEST_AGENT"
-
 // roleEnv makes the test binary play an agent that can be killed: it starts one child and waits for ever.
 const roleEnv = "ALOFT_TEST_ROLE"
 
+// TestMain lets the test binary be the shim, so that the race detector watches both sides.
 func TestMain(m *testing.M) {
-	if os.Getenv(roleEnv) == "agent" {
-		os.Exit(playAgent(os.Args[1], os.Args[2], os.Args[3]))
+	if len(os.Args) > 1 && os.Args[1] == "shim" {
+		os.Exit(shim.Serve(os.Stderr))
 	}
-	os.Exit(withBinary(m.Run))
+	if os.Getenv(roleEnv) == "agent" {
+		os.Exit(playAgent(os.Args[1], os.Args[2]))
+	}
+	os.Exit(m.Run())
 }
 
-func withBinary(run func() int) int {
-	dir, err := os.MkdirTemp("", "aloft-shim")
+// self is the binary that shims are started from.
+func self() string {
+	path, err := os.Executable()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return "" // starting a shim fails then, and says so
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	bin := filepath.Join(dir, "sky-agent")
-	cmd := exec.Command("go", "build", "-o", bin, "aloft/cmd/sky-agent")
-	cmd.Stderr = os.Stderr
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build sky-agent:", err)
-		return 1
-	}
-	if err := os.Setenv(selfEnv, bin); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return run()
+	return path
 }
 
 // killedID is the id of the child that playAgent starts under dir; no two tests share it.
 func killedID(dir string) string { return "killed" + filepath.Dir(dir) }
 
 // playAgent starts `sh -c script` as the only child under dir, says so and hangs.
-func playAgent(bin, dir, script string) int {
+func playAgent(dir, script string) int {
 	ctx := context.Background()
-	k := shim.NewKeeper(filepath.Join(dir, "shims"), bin, shim.Options{})
+	k := shim.NewKeeper(filepath.Join(dir, "shims"), self(), shim.Options{})
 	if _, err := k.Adopt(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -39,7 +39,7 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) open() []*shim.Process {
 	r.t.Helper()
-	r.k = shim.NewKeeper(filepath.Join(r.dir, "shims"), os.Getenv(selfEnv), shim.Options{MinIdle: 1})
+	r.k = shim.NewKeeper(filepath.Join(r.dir, "shims"), self(), shim.Options{MinIdle: 1})
 	found, err := r.k.Adopt(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)

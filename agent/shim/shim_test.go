@@ -43,7 +43,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "empty input", spec: r.script("cat; echo $?"), log: "0\n"},
 		{name: "own session", spec: r.script(`test "$(ps -o sid= -p $$ | tr -d ' ')" = $$`)},
 		{name: "marker", spec: r.script("test -n \"$" + shim.Marker + "\"")},
-		{name: "nothing of the agent's environment", spec: r.script("test -z \"$" + selfEnv + "$GOMAXPROCS\"")},
+		{name: "nothing of the agent's environment", spec: r.script(`test -z "$SECRET_OF_THE_AGENT$GOMAXPROCS"`)},
 		{name: "relative program", spec: r.spec("./plain"), code: 126, startError: "permission denied"},
 		{name: "no such program", spec: r.spec("surely-not-there"), code: 127, startError: "not in PATH"},
 		{name: "no such path", spec: r.spec("/surely/not/there"), code: 127, startError: "no such file"},
@@ -409,7 +409,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%+v was started", bad)
 		}
 	}
-	other := shim.NewKeeper(filepath.Join(r.dir, "shims"), os.Getenv(selfEnv), shim.Options{})
+	other := shim.NewKeeper(filepath.Join(r.dir, "shims"), self(), shim.Options{})
 	if _, err := other.Adopt(t.Context()); err == nil {
 		t.Error("two keepers in one directory")
 	}
