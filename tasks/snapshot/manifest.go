@@ -196,7 +196,7 @@ func (m *Manifest) Validate() error {
 }
 
 func (e *Entry) validate() error {
-	if !fs.ValidPath(e.Path) || e.Path == "." || strings.Contains(e.Path, "\x00") {
+	if !validPath(e.Path) {
 		return errors.New("bad path")
 	}
 	switch e.Mode.Type() {
@@ -219,6 +219,16 @@ func (e *Entry) validate() error {
 		return fmt.Errorf("bad mode %v", e.Mode)
 	}
 	return nil
+}
+
+// validPath is fs.ValidPath for names of any bytes, as file systems have them; it refuses the root.
+func validPath(p string) bool {
+	for _, part := range strings.Split(p, "/") {
+		if part == "" || part == "." || part == ".." {
+			return false
+		}
+	}
+	return !strings.Contains(p, "\x00")
 }
 
 func isDigest(s string) bool {

@@ -136,7 +136,7 @@ func byFiles(root string) (*Rules, error) {
 		return nil, fmt.Errorf("ignore rules: %w", err)
 	}
 	prefix = filepath.ToSlash(prefix)
-	if prefix != "." && f.ignored(prefix, true) {
+	if prefix != "." && !f.tracked[prefix+"/"] && f.ignored(prefix, true) {
 		return dropAll(root, "gitignore"), nil
 	}
 	return &Rules{source: "gitignore", match: func(rel string, dir bool) bool {
