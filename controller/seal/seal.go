@@ -1,0 +1,149 @@
+// Package seal encrypts secrets at rest with age, to a key file that only its owner can read. A file sealed here can also
+// be opened with the age program and that key.
+package seal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// KeyFile is the name of the key below the home directory.
+const KeyFile = "secrets.key"
+
+// Errors that callers decide on. No error of this package holds plain text or key material.
+var (
+	// ErrNoKey is returned when the key is missing although something was sealed with it.
+	ErrNoKey = errors.New("the key of the sealed secrets is missing")
+	// ErrBadKey is returned for a key file that does not hold a key, or that others may read.
+	ErrBadKey = errors.New("the key of the sealed secrets is not usable")
+	// ErrOpen is returned for bytes that this key does not open.
+	ErrOpen = errors.New("sealed with another key, or damaged")
+)
+
+// Sealer seals and opens with one key. It may be used by several goroutines.
+type Sealer struct {
+	id *age.X25519Identity
+}
+
+// Open reads the key below home. When there is none, it makes one; unless sealedExist says that something was sealed
+// before: a new key could not open that, so the error is ErrNoKey.
+func Open(home string, sealedExist bool) (*Sealer, error) {
+	path := filepath.Join(home, KeyFile)
+	s, err := read(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	if sealedExist {
+		return nil, fmt.Errorf("%w: put %s back from a backup, or remove the clusters and jobs that have secrets", ErrNoKey, path)
+	}
+	if err := create(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	return read(path) // also when somebody else was quicker
+}
+
+func read(path string) (*Sealer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	if runtime.GOOS != "windows" && fi.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%w: others may read %s; run chmod 600 on it", ErrBadKey, path)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err != nil {
+		return nil, fmt.Errorf("read key: %w", err)
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		id, err := age.ParseX25519Identity(line)
+		if err != nil {
+			break // its text may quote the key
+		}
+		return &Sealer{id: id}, nil
+	}
+	return nil, fmt.Errorf("%w: %s holds no age key; put it back from a backup", ErrBadKey, path)
+}
+
+// create makes the key file in one step: it does not exist, or is whole.
+func create(path string) (err error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, "."+KeyFile+".new-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = fmt.Fprintf(f, "# public key: %s\n%s\n", id.Recipient(), id)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil { // unlike a rename it does not replace a key
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Seal encrypts plain text.
+func (s *Sealer) Seal(plain []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, s.id.Recipient())
+	if err == nil {
+		if _, err = w.Write(plain); err == nil {
+			err = w.Close()
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// Open decrypts what Seal made; ErrOpen.
+func (s *Sealer) Open(sealed []byte) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(sealed), s.id)
+	if err != nil {
+		return nil, fmt.Errorf("open sealed secret: %w", ErrOpen)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("open sealed secret: %w", ErrOpen)
+	}
+	return plain, nil
+}
+
+// Recipient is the public key, for sealing with the age program.
+func (s *Sealer) Recipient() string { return s.id.Recipient().String() }
