@@ -11,6 +11,9 @@ import (
 	"aloft/agent/spool"
 )
 
+// helloTime is how long a shim may take to answer a connection.
+const helloTime = 30 * time.Second
+
 // handle is the keeper's end of one shim process.
 type handle struct {
 	k    *Keeper
@@ -42,7 +45,8 @@ func (h *handle) connect() (*helloNews, error) {
 		return nil, err
 	}
 	var r report
-	err = w.receive(&r)
+	// A shim that hangs is as good as dead: what it kept is killed.
+	err = errors.Join(w.conn.SetReadDeadline(time.Now().Add(helloTime)), w.receive(&r), w.conn.SetReadDeadline(time.Time{}))
 	if err == nil && r.Hello == nil {
 		err = errors.New("shim did not say hello")
 	}

@@ -31,12 +31,13 @@ type Journal struct {
 	dead    int64 // bytes of entries that are acknowledged
 	last    uint64
 	acked   uint64
-	pending []Entry // by seq; the durable ones and those being flushed
-	queue   []byte  // framed, not written yet
-	queued  uint64  // last seq in queue
-	durable uint64  // last seq flushed
-	busy    bool    // somebody flushes
-	err     error   // sticky: after a failed flush nobody knows what is on disk
+	pending []Entry          // by seq; the durable ones and those being flushed
+	queue   []byte           // framed, not written yet
+	queued  uint64           // last seq in queue
+	durable uint64           // last seq flushed
+	busy    bool             // somebody flushes
+	failed  map[uint64]error // appends that could not be written, until their callers know
+	err     error            // sticky: after a failed flush nobody knows what is on disk
 }
 
 // Entry is one message of a Journal.
@@ -52,6 +53,8 @@ const (
 	entryFloor     = 3
 	maxMessage     = 16 << 20
 	compactAtBytes = 1 << 20
+	reserveBytes   = 256 << 10
+	reserveSuffix  = ".reserve"
 )
 
 // OpenJournal opens or creates the journal at path. A tail torn by a crash was never reported durable and is cut off.
@@ -60,8 +63,9 @@ func OpenJournal(path string) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	j := &Journal{path: path, f: f}
+	j := &Journal{path: path, f: f, failed: map[uint64]error{}}
 	j.synced.L = &j.mu
+	j.reserve()
 	if err := j.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open journal %s: %w", path, err), f.Close())
 	}
@@ -131,8 +135,8 @@ func appendEntry(b []byte, kind byte, seq uint64, data []byte) []byte {
 	return b
 }
 
-// Append stores msg and returns its sequence number once it is durable. After an error the journal takes no more: it
-// must be opened anew.
+// Append stores msg and returns its sequence number once it is durable. When the disk is full it fails, and may be called
+// again; when a flush failed nobody knows what is on disk, and the journal takes no more: it must be opened anew.
 func (j *Journal) Append(msg []byte) (uint64, error) {
 	if len(msg) > maxMessage {
 		return 0, fmt.Errorf("journal message of %d bytes is over the limit of %d", len(msg), maxMessage)
@@ -147,12 +151,16 @@ func (j *Journal) Append(msg []byte) (uint64, error) {
 	j.queue = appendEntry(j.queue, entryMessage, seq, msg)
 	j.queued = seq
 	j.pending = append(j.pending, Entry{Seq: seq, Data: slices.Clone(msg)})
-	for j.durable < seq && j.err == nil {
+	for j.durable < seq && j.err == nil && j.failed[seq] == nil {
 		if j.busy {
 			j.synced.Wait()
 			continue
 		}
 		j.flush()
+	}
+	if err := j.failed[seq]; err != nil {
+		delete(j.failed, seq)
+		return 0, err
 	}
 	if j.durable < seq {
 		return 0, j.err
@@ -166,20 +174,45 @@ func (j *Journal) flush() {
 	j.queue, j.busy = nil, true
 	j.mu.Unlock()
 	_, err := j.f.WriteAt(batch, at)
-	if err == nil {
+	if err != nil && os.Remove(j.path+reserveSuffix) == nil {
+		_, err = j.f.WriteAt(batch, at) // in the room that was kept for this
+	}
+	full := err != nil
+	if full {
+		err = errors.Join(err, j.f.Truncate(at)) // a torn entry at the end is harmless, too
+	} else {
 		err = dataSync(j.f)
 	}
 	j.mu.Lock()
 	j.busy = false
-	if err != nil {
+	switch {
+	case full:
+		err = fmt.Errorf("journal %s: %w", j.path, err)
+		j.pending = slices.DeleteFunc(j.pending, func(e Entry) bool {
+			lost := e.Seq > j.durable && e.Seq <= upTo
+			if lost {
+				j.failed[e.Seq] = err
+			}
+			return lost
+		})
+	case err != nil:
 		j.err = fmt.Errorf("journal %s: %w", j.path, err)
-		// Best effort: a reopened journal must not find what Append reported as failed.
-		_ = j.f.Truncate(at)
-	} else {
+	default:
 		j.size += int64(len(batch))
 		j.durable = max(j.durable, upTo)
 	}
 	j.synced.Broadcast()
+}
+
+// reserve keeps some room on the disk, so that the end of a job which filled it can still be recorded.
+func (j *Journal) reserve() {
+	path := j.path + reserveSuffix
+	if info, err := os.Stat(path); err == nil && info.Size() == reserveBytes {
+		return
+	}
+	if err := os.WriteFile(path, make([]byte, reserveBytes), 0o600); err != nil {
+		_ = os.Remove(path) // no room now; the next opening or compaction tries again
+	}
 }
 
 // Ack drops the messages up to seq.
@@ -251,6 +284,7 @@ func (j *Journal) rewrite() error {
 	j.f, j.size, j.dead = f, int64(len(b)), 0
 	j.queue, j.durable = nil, j.last
 	j.synced.Broadcast()
+	j.reserve()
 	return nil
 }
 
