@@ -21,9 +21,12 @@ type decoder struct {
 	problems []Problem
 }
 
-// maxDepth bounds how deep a document may nest, so that aliases cannot make
-// a small file large.
-const maxDepth = 32
+// Bounds of a parameter's value, so that aliases cannot make a small document
+// endless: how deep it may nest, and how many values it may hold.
+const (
+	maxDepth  = 32
+	maxValues = 100_000
+)
 
 // kinds maps the type names that documents may use, pandas' among them.
 var kinds = map[string]frame.Kind{
@@ -149,7 +152,9 @@ func (d *decoder) whole(n *yaml.Node) {
 	if !hasSuites && !hasChecks || len(d.problems) == 0 && len(s.Suites)+len(s.Checks) == 0 {
 		d.fault(n, "", "nothing to run: add \"suites\" (%s) or \"checks\"", strings.Join(SuiteNames(), ", "))
 	}
-	faulty := func(key string) bool { return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key }) }
+	faulty := func(key string) bool {
+		return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key })
+	}
 	if s.Train == "" && !faulty("train") {
 		if s.Test != "" {
 			d.fault(at("test"), "test", "a single table goes under \"train\"")
@@ -229,7 +234,7 @@ func (d *decoder) params(path string, n *yaml.Node) map[string]any {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i].Value
 		d.spec.lines[path+"."+key] = n.Content[i].Line
-		v, err := plain(n.Content[i+1], 0)
+		v, err := plain(n.Content[i+1])
 		if err != nil {
 			d.fault(n.Content[i], path+"."+key, "%v", err)
 			continue
@@ -285,7 +290,7 @@ func (d *decoder) types(path string, n *yaml.Node) {
 }
 
 func (d *decoder) classes(path string, n *yaml.Node) {
-	v, err := plain(n, 0)
+	v, err := plain(n)
 	list, ok := v.([]any)
 	if err != nil || !ok || len(list) == 0 {
 		d.fault(n, path, "must be a list of the model's classes in ascending order, not %s", describe(n))
@@ -359,16 +364,21 @@ func (d *decoder) choice(to *string, allowed ...string) func(string, *yaml.Node)
 }
 
 // plain turns a node into nil, bool, int, float64, string, []any or Object.
-func plain(n *yaml.Node, depth int) (any, error) {
+func plain(n *yaml.Node) (any, error) {
+	left := maxValues
+	return plainWithin(n, maxDepth, &left)
+}
+
+func plainWithin(n *yaml.Node, depth int, left *int) (any, error) {
 	n = resolve(n)
-	if depth > maxDepth {
-		return nil, fmt.Errorf("nested deeper than %d levels", maxDepth)
+	if *left--; depth < 0 || *left < 0 {
+		return nil, fmt.Errorf("holds more than %d values or is nested deeper than %d levels", maxValues, maxDepth)
 	}
 	switch n.Kind {
 	case yaml.SequenceNode:
 		out := make([]any, 0, len(n.Content))
 		for _, e := range n.Content {
-			v, err := plain(e, depth+1)
+			v, err := plainWithin(e, depth-1, left)
 			if err != nil {
 				return nil, err
 			}
@@ -378,7 +388,7 @@ func plain(n *yaml.Node, depth int) (any, error) {
 	case yaml.MappingNode:
 		out := make(engine.Object, 0, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			v, err := plain(n.Content[i+1], depth+1)
+			v, err := plainWithin(n.Content[i+1], depth-1, left)
 			if err != nil {
 				return nil, err
 			}

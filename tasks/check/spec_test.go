@@ -109,6 +109,7 @@ func TestSuiteProblems(t *testing.T) {
 			"s.yaml:10: checks[0].conditions[2]: must be the name of a condition",
 		}},
 		{"a parameter's own rule", "train: a\nchecks: [{check: MixedNulls, params: {null_string_list: []}}]", []string{"must be a non-empty list"}},
+		{"an endless value", "train: a\nchecks: [{check: RocReport, params: {excluded_classes: &a [*a, *a]}}]", []string{"nested deeper than 32 levels"}},
 		{"compat only", "train: a\nchecks: [{check: MixedNulls, params: {check_nan: true}}]", []string{`unknown parameter "check_nan"`}},
 	}
 	for _, tt := range tests {
@@ -203,4 +204,12 @@ func FuzzParseSuite(f *testing.F) {
 			t.Errorf("error without problems: %v", err)
 		}
 	})
+}
+
+// copyTo writes one more file.
+func copyTo(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
