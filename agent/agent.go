@@ -15,6 +15,7 @@ import (
 
 	"aloft/agent/gang"
 	"aloft/agent/link"
+	"aloft/agent/machine"
 	"aloft/agent/mounts"
 	"aloft/agent/shim"
 	"aloft/agent/supervise"
@@ -71,8 +72,11 @@ func (o *Options) fill() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.GangAddress == "" && os.Getenv(machine.LocalNodeEnv) != "" {
+		o.GangAddress = "127.0.0.1:0" // the other nodes are on this machine, too
+	}
 	if o.PowerOff == nil {
-		o.PowerOff = powerOff
+		o.PowerOff = machine.PowerOff
 	}
 	return nil
 }
@@ -82,6 +86,7 @@ type agent struct {
 	o       Options
 	log     *slog.Logger
 	boot    string
+	facts   machine.Facts
 	digest  string // of this binary
 	keeper  *shim.Keeper
 	procs   *processes
@@ -165,8 +170,11 @@ func (a *agent) open(ctx context.Context) error {
 	if a.digest, err = fileDigest(a.o.Self); err != nil {
 		return err
 	}
-	facts := a.facts()
-	a.boot = readTrimmed("/proc/sys/kernel/random/boot_id")
+	a.facts = machine.Read(ctx, a.o.StateDir)
+	for _, p := range a.facts.Problems {
+		a.log.Warn("facts of the node", "problem", p)
+	}
+	a.boot = machine.BootID()
 	spoolDir := filepath.Join(a.o.StateDir, "spool")
 	a.uploads = newUploads(spoolDir, a.log)
 	a.keeper = shim.NewKeeper(filepath.Join(a.o.StateDir, "shims"), a.o.Self, shim.Options{Log: a.log})
@@ -189,14 +197,14 @@ func (a *agent) open(ctx context.Context) error {
 		Off:     func(o *agentv1.NodeOrder) { a.sup.PowerOffNow(o) },
 	})
 	var gpus []int
-	for _, g := range facts.GetGpus() {
-		gpus = append(gpus, int(g.GetIndex()))
+	for _, g := range a.facts.GPUs {
+		gpus = append(gpus, g.Index)
 	}
 	a.sup, err = supervise.Open(supervise.Options{
 		StateDir: a.o.StateDir, Home: a.o.Home, Self: a.o.Self, User: userName(), Log: a.log,
-		CPUs: facts.GetCpus(), GPUs: gpus, BootID: a.boot, SpoolDir: spoolDir,
+		CPUs: a.facts.CPUs, GPUs: gpus, BootID: a.boot, SpoolDir: spoolDir,
 		Processes: a.procs, Files: a.mounts, Gang: a.gang, Vault: vault,
-		PowerOff: a.o.PowerOff, Announce: a.announce,
+		PowerOff: a.o.PowerOff, Announce: a.announce, SSHSessions: machine.SSHSessions,
 		Opened: a.opened, Forgotten: a.uploads.forget,
 	})
 	if err != nil {

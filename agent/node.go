@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	agentv1 "aloft/proto/sky/agent/v1"
@@ -65,12 +64,4 @@ func (a *agent) identify(ctx context.Context) error {
 		return nil
 	}
 	return a.sup.SetIdentity(ctx, func(id *agentv1.NodeIdentity) { id.AgentId = randomID() })
-}
-
-func readTrimmed(path string) string {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
 }

@@ -23,7 +23,7 @@ func (a *agent) Hello() *agentv1.Hello {
 	set, seq := a.sup.Applied()
 	return &agentv1.Hello{
 		AgentId: id.GetAgentId(), NodeId: a.o.NodeID, BootId: a.boot, SessionNonce: randomID(),
-		MaxEpochSeen: id.GetMaxEpoch(), Facts: a.facts(), Version: a.o.Version, BinarySha256: a.digest,
+		MaxEpochSeen: id.GetMaxEpoch(), Facts: a.wireFacts(), Version: a.o.Version, BinarySha256: a.digest,
 		GangAddress: a.gang.Address(), GangPublicKey: a.gang.PublicKey(), AppliedSet: set, StatusSeq: seq, HandoverOk: true,
 	}
 }

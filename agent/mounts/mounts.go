@@ -161,17 +161,10 @@ func (m *Mounts) destination(d, workdir string) string {
 
 // layOut puts a tree into a new directory, in one step as others see it.
 func (m *Mounts) layOut(ctx context.Context, t *statev1.FileTree, dest string) error {
-	tmp := dest + ".part"
-	if err := os.RemoveAll(tmp); err != nil {
-		return fmt.Errorf("clear %s: %w", tmp, err)
-	}
-	if err := m.cache.materialise(ctx, t, tmp); err != nil {
-		return fmt.Errorf("working directory: %w", err)
-	}
 	if err := os.RemoveAll(dest); err != nil {
 		return fmt.Errorf("clear %s: %w", dest, err)
 	}
-	if err := os.Rename(tmp, dest); err != nil {
+	if err := m.cache.layOut(ctx, t, dest); err != nil {
 		return fmt.Errorf("working directory: %w", err)
 	}
 	return nil
@@ -182,7 +175,7 @@ func (m *Mounts) mount(ctx context.Context, t *statev1.FileTree, dest string) er
 	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
 		return err
 	}
-	return m.cache.materialise(ctx, t, dest)
+	return m.cache.layOver(ctx, t, dest)
 }
 
 // shared is where tasks without a working directory of their own work.
