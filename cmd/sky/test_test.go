@@ -20,7 +20,8 @@ func TestTestCmd(t *testing.T) {
 		}
 		return path
 	}
-	good, bad := file("good.csv", "x,y\n1,a\n2,b\n3,a\n"), file("bad.csv", "x,y\n1,a\n1,b\n2,a\n")
+	good := file("good.csv", "x,y\n1,a\n2,b\n3,a\n")
+	file("bad.csv", "x,y\n1,a\n1,b\n2,a\n")
 	pred := file("pred.csv", "y_pred,proba_a,proba_b\na,0.9,0.1\nb,0.2,0.8\na,0.7,0.3\n")
 	suite := file("suite.yaml", "suites: [data_integrity]\ntrain: bad.csv\nlabel: y\n")
 	page := filepath.Join(dir, "report.html")
