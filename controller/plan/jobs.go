@@ -20,9 +20,9 @@ func (s *Snapshot) jobs(t tally) []Action {
 		}
 		want := max(j.GetTask().GetNumNodes(), 1)
 		switch {
-		case s.wasUp() && t.current < want:
+		case s.wasUp() && t.coming < want:
 			out = append(out, CloseJob{JobID: j.GetId(), Failure: s.degraded(t, want)})
-		case t.ready < t.current || t.current < want || s.Cluster.GetAutostoppingMs() > 0:
+		case t.ready < t.coming || t.coming < want || s.Cluster.GetAutostoppingMs() > 0:
 			continue
 		default:
 			if load == nil {
@@ -95,8 +95,8 @@ func (s *Snapshot) place(j *statev1.Job, want int32, load map[int32]int) []*stat
 func (s *Snapshot) degraded(t tally, want int32) *statev1.Failure {
 	f := &statev1.Failure{
 		Kind: statev1.FailureKind_INFRA, Scope: "node", Code: "degraded",
-		Message: fmt.Sprintf("The job needs %d machines, the cluster has %d left.", want, t.current),
-		Hint:    "sky launch -c " + s.Cluster.GetName() + " <task> replaces the missing machines",
+		Message: fmt.Sprintf("The job needs %d machines, the cluster has %d left.", want, t.coming),
+		Hint:    "sky start " + s.Cluster.GetName() + " replaces missing machines and starts stopped ones",
 	}
 	if own := s.slotFailure(t.missingSlots); own.GetCode() != "gone" {
 		f.Kind, f.Scope, f.Code = own.GetKind(), own.GetScope(), own.GetCode()

@@ -69,7 +69,7 @@ func (s *Snapshot) records(now time.Time) []Action {
 			return []Action{NextCandidate{Failure: s.holdFailure(now)}}
 		}
 	}
-	if up && s.wasUp() && !c.GetRetryUntilUp() && t.ready < t.current {
+	if up && s.wasUp() && !c.GetRetryUntilUp() && t.ready < t.coming {
 		if hold := s.holdUntil(); !hold.IsZero() && !now.Before(hold) && s.lateSlots() > 0 {
 			return []Action{Fail{Failure: s.holdFailure(now)}}
 		}
@@ -149,7 +149,7 @@ func (s *Snapshot) clusterWake(now time.Time) time.Time {
 	}
 	t := s.tally()
 	if c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_UP {
-		if t.ready < t.current {
+		if t.ready < t.coming {
 			add(s.holdUntil())
 		}
 		if c.GetAutostoppingMs() > 0 {

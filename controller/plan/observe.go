@@ -421,10 +421,14 @@ func (d *Draft) seenStopped(n *statev1.Node, reason string) {
 	case statev1.NodePhase_NODE_READY:
 		d.setPhase(n, statev1.NodePhase_NODE_STOPPED, orElse(reason, "stopped on its own"))
 		d.pace(n)
+		c := d.Cluster
+		late := time.UnixMilli(c.GetLaunchedMs()).Add(d.settle(n.GetCandidate().GetProvider()))
+		if c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_UP && c.GetAutostoppingMs() == 0 && d.Now.Before(late) {
+			return // a stop call of before the start took effect only now: start again
+		}
 		if n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP {
 			n.Desired = statev1.NodeDesired_NODE_DESIRED_STOPPED
 		}
-		c := d.Cluster
 		all := true
 		for _, o := range d.Nodes {
 			all = all && (!wanted(o) || o.GetDesired() == statev1.NodeDesired_NODE_DESIRED_STOPPED)

@@ -140,8 +140,8 @@ func (s *Snapshot) slotClear(n *statev1.Node) bool {
 
 // tally counts the slots that stand.
 type tally struct {
-	current, ready, missing int32
-	missingSlots            []int32
+	current, coming, ready, missing int32 // coming = wanted up, ready ones included
+	missingSlots                    []int32
 }
 
 func (s *Snapshot) tally() tally {
@@ -153,8 +153,11 @@ func (s *Snapshot) tally() tally {
 			t.missing++
 			t.missingSlots = append(t.missingSlots, slot)
 			continue
-		case n.GetPhase() == statev1.NodePhase_NODE_READY && n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP:
-			t.ready++
+		case n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP:
+			t.coming++
+			if n.GetPhase() == statev1.NodePhase_NODE_READY {
+				t.ready++
+			}
 		}
 		t.current++
 	}
