@@ -351,7 +351,7 @@ func (c *checker) jobRecovery(v *value, at string) *JobRecovery {
 		return nil
 	}
 	if v.kind == kindText {
-		if strings.EqualFold(v.text, resetWord) {
+		if v.text == "" || strings.EqualFold(v.text, resetWord) {
 			return nil
 		}
 		up := strings.ToUpper(v.text)
