@@ -214,6 +214,38 @@ func TestIdleShimsKilled(t *testing.T) {
 	}
 }
 
+// A job gets its three descriptors and nothing that the agent happened to be started with.
+func TestNoStrayDescriptors(t *testing.T) {
+	t.Parallel()
+	stray, err := unix.Open(os.DevNull, unix.O_RDONLY, 0) // not closed on exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(stray) })
+	r := newRig(t)
+	p := r.start(r.script(`ls /proc/$$/fd | tr '\n' ' '; sleep 1000`))
+	r.text(p, "0 1 2 ")
+	links, err := filepath.Glob("/proc/" + strconv.Itoa(parent(t, p.PID())) + "/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	null := 0
+	for _, l := range links {
+		if to, err := os.Readlink(l); err == nil && to == os.DevNull {
+			null++
+		}
+	}
+	if null > 2 { // standard input and output
+		t.Errorf("the shim has %s open %d times", os.DevNull, null)
+	}
+	if err := p.Stop(t.Context(), 0, -1); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := r.log(p); strings.TrimSuffix(strings.TrimSpace(string(out)), " 255") != "0 1 2" {
+		t.Errorf("the job has descriptors %s", out)
+	}
+}
+
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -56,6 +56,25 @@ func longName(dir *os.File) (string, error) {
 	return "/proc/self/fd/" + strconv.Itoa(int(dir.Fd())), nil
 }
 
+// CloseStrays closes descriptors that this process was started with by accident: neither the standard ones nor the keep
+// behind them. A pipe of a login session that lives on in a long-running process would keep that session from ending.
+func CloseStrays(keep int) {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return // they do no harm to us
+	}
+	for _, n := range names {
+		fd, err := strconv.Atoi(n.Name())
+		if err != nil || fd < 3+keep {
+			continue
+		}
+		// What this program opened itself is closed on exec; what it inherited cannot be.
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
 func childAttr(c *Credential) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setsid: true}
 	if c != nil {

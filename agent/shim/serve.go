@@ -17,6 +17,9 @@ const (
 	fdRunFile  = 4
 )
 
+// firstTime is how long a new shim waits for its keeper.
+const firstTime = 30 * time.Second
+
 // server is the shim process: one connection at a time, one child at a time.
 type server struct {
 	ln     *net.UnixListener
@@ -43,6 +46,7 @@ func Serve(stderr io.Writer) int {
 }
 
 func newServer() (*server, error) {
+	CloseStrays(2) // the two above
 	syscall.CloseOnExec(fdListener)
 	syscall.CloseOnExec(fdRunFile)
 	lf := os.NewFile(fdListener, "listener")
@@ -80,10 +84,17 @@ func newServer() (*server, error) {
 // serve takes one keeper after the other. An idle shim ends with its keeper; a busy one goes on, and ends when its child
 // has and nobody came back: the verdict is on disk.
 func (s *server) serve() {
+	// A keeper that died before it came for the first time leaves nothing to wait for.
+	if err := s.ln.SetDeadline(time.Now().Add(firstTime)); err != nil {
+		return
+	}
 	for {
 		c, err := s.ln.Accept()
 		if err != nil {
-			return // closed by finish
+			return // closed by ended, or nobody came
+		}
+		if err := s.ln.SetDeadline(time.Time{}); err != nil {
+			return
 		}
 		w := newWire(c)
 		s.mu.Lock()

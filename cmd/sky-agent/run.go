@@ -8,11 +8,13 @@ import (
 	"log/slog"
 
 	"aloft/agent"
+	"aloft/agent/shim"
 )
 
 // run is the agent itself. It ends when ctx does; the processes of jobs go on and the next agent takes them over. A
 // service manager must therefore not kill its process group with it (systemd: KillMode=process).
 func run(ctx context.Context, args []string, stderr io.Writer) int {
+	shim.CloseStrays(0) // of the login that started us
 	o := agent.Options{Version: version}
 	var level slog.Level
 	fs := flag.NewFlagSet("run", flag.ContinueOnError)
