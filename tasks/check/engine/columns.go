@@ -20,7 +20,7 @@ func ColumnParams() []Param {
 // SampleParams are the parameters by which a check is limited to n rows.
 func SampleParams(n int) []Param {
 	return []Param{
-		{Name: "n_samples", Type: IntParam, Default: n, Min: 1, Max: math.MaxFloat64, Doc: "rows to look at, at most"},
+		{Name: "n_samples", Type: IntParam, Default: n, Min: 1, Max: math.MaxFloat64, Null: true, Doc: "rows to look at, at most; null means all"},
 		{Name: "random_state", Type: IntParam, Default: 42, Min: 0, Max: math.MaxUint32, Doc: "seed of the sampling"},
 	}
 }

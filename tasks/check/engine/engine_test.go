@@ -186,6 +186,9 @@ func TestInputErrors(t *testing.T) {
 		{"other number of classes", engine.Inputs{Train: x, Classes: values(1, 2), TrainPredictions: &engine.Predictions{
 			Labels: col(1, 2), Classes: values(1), Proba: [][]float64{{1, 1}},
 		}}, engine.ModelValidation, "probabilities of 1 classes"},
+		{"other classes", engine.Inputs{Train: x, Classes: values(1, 2), TrainPredictions: &engine.Predictions{
+			Labels: col(1, 2), Classes: values(1, 3), Proba: [][]float64{{1, 1}, {0, 0}},
+		}}, engine.ModelValidation, "hold the probabilities of [1, 3], the model has the classes [1, 2]"},
 	} {
 		r, err := engine.Run(t.Context(), engine.Suite{}, tt.in)
 		if err != nil {

@@ -100,6 +100,30 @@ func (in *Inputs) validate() error {
 				s.name, len(s.pred.Proba), len(in.Classes), valueList(in.Classes))
 		}
 	}
+	return in.sameClasses()
+}
+
+// sameClasses refuses probabilities of other classes than the model's, or of
+// different classes on both sides.
+func (in *Inputs) sameClasses() error {
+	classes, from := in.Classes, "the model"
+	for _, s := range []struct {
+		name string
+		pred *Predictions
+	}{{"train", in.TrainPredictions}, {"test", in.TestPredictions}} {
+		if s.pred == nil || s.pred.Classes == nil {
+			continue
+		}
+		if classes == nil {
+			classes, from = s.pred.Classes, "the "+s.name+" predictions"
+			continue
+		}
+		same := slices.EqualFunc(classes, s.pred.Classes, func(a, b frame.Value) bool { return a.Key() == b.Key() })
+		if !same {
+			return Errorf(ModelValidation, "the %s predictions hold the probabilities of %s, %s has the classes %s",
+				s.name, valueList(s.pred.Classes), from, valueList(classes))
+		}
+	}
 	return nil
 }
 

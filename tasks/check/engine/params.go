@@ -21,7 +21,7 @@ const (
 	NamesParam ParamType = "a list of names, or a mapping of shown names to names"
 )
 
-// Param describes one parameter. A parameter whose Default is nil may be null.
+// Param describes one parameter. One whose Default is nil may be null.
 type Param struct {
 	Name    string
 	Type    ParamType
@@ -31,6 +31,8 @@ type Param struct {
 	Min, Max float64
 	// Allowed, when set, lists the texts accepted.
 	Allowed []string
+	// Null parameters may be null though their default is not.
+	Null bool
 	// Required parameters must be given.
 	Required bool
 	// CompatOnly parameters exist in deepchecks but have no effect.
@@ -137,7 +139,7 @@ func encodeArg(v any) any {
 // parameter and returns it in the form Args holds.
 func (p Param) Convert(v any) (any, error) {
 	if v == nil {
-		if p.Default != nil || p.Required {
+		if (p.Default != nil || p.Required) && !p.Null {
 			return nil, fmt.Errorf("must be %s, not null", p.Type)
 		}
 		return nil, nil

@@ -21,8 +21,7 @@ type Column struct {
 	spellings []string
 }
 
-// NewInts, NewFloats, NewTexts and NewBools make columns in memory; NaN and
-// the texts listed as null are nulls.
+// NewInts makes an Int column without nulls.
 func NewInts(name string, values []int64) *Column {
 	return &Column{name: name, kind: Int, n: len(values), ints: slices.Clone(values)}
 }
@@ -196,15 +195,6 @@ func (c *Column) setNull(row int, spelling uint8) {
 		c.nulls = make([]uint8, c.n)
 	}
 	c.nulls[row] = spelling + 1
-}
-
-// toFloat turns an Int column into a Float one.
-func (c *Column) toFloat() {
-	c.floats = make([]float64, len(c.ints), max(cap(c.ints), len(c.ints)))
-	for i, v := range c.ints {
-		c.floats[i] = float64(v)
-	}
-	c.ints, c.kind = nil, Float
 }
 
 // Pick makes a column whose row i is levels[choice[i]]. Levels share a kind;

@@ -54,8 +54,7 @@ type Value struct {
 	s    string  // Text
 }
 
-// IntValue, FloatValue, BoolValue, TextValue and TimeValue make values; a NaN
-// makes a null.
+// IntValue makes a value of kind Int.
 func IntValue(i int64) Value { return Value{kind: Int, i: i} }
 
 // FloatValue makes a value of kind Float, or a null of NaN.
