@@ -34,7 +34,7 @@ func (m *Mounts) Collect(ctx context.Context, c supervise.Collection) ([]*statev
 		errs = append(errs, collectGlob(ctx, b, c.Workdir, a.GetPath()))
 	}
 	if c.Reports != "" {
-		errs = append(errs, collectTree(ctx, b, c.Reports, ".", "checks", kindReport))
+		errs = append(errs, collectTree(ctx, b, c.Reports, ".", supervise.ReportsPrefix, kindReport))
 	}
 	if c.Metrics != "" {
 		if _, err := os.Stat(c.Metrics); err == nil {
@@ -56,7 +56,7 @@ func collectGlob(ctx context.Context, b *batch, workdir, pattern string) error {
 		return fmt.Errorf("artifact %q: %w", pattern, err)
 	}
 	defer func() { _ = root.Close() }()
-	names, err := fs.Glob(root.FS(), path.Clean(clean))
+	names, err := match(root, path.Clean(clean))
 	if err != nil {
 		return fmt.Errorf("artifact %q: %w", pattern, err)
 	}
@@ -68,6 +68,17 @@ func collectGlob(ctx context.Context, b *batch, workdir, pattern string) error {
 		errs = append(errs, walk(ctx, b, root, name, "", kindArtifact))
 	}
 	return errors.Join(errs...)
+}
+
+// match finds what a pattern means. A plain name means itself, also when it is a link that leads nowhere good.
+func match(root *os.Root, pattern string) ([]string, error) {
+	if strings.ContainsAny(pattern, `*?[\`) {
+		return fs.Glob(root.FS(), pattern)
+	}
+	if _, err := root.Lstat(pattern); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return []string{pattern}, nil
 }
 
 // collectTree takes everything below name in dir, under prefix.

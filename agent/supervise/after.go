@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 
-	"aloft/agent/shim"
 	agentv1 "aloft/proto/sky/agent/v1"
 	statev1 "aloft/proto/sky/state/v1"
 )
@@ -24,37 +21,24 @@ func (f *flow) after(ctx context.Context, st *agentv1.Status) {
 		// Another rank's failure is that rank's to report; this one ended well.
 		good = f.part.Others(ctx) == nil
 	}
-	if good && len(f.a.GetTask().GetSuites()) > 0 && f.a.GetTask().GetRun() != "" || good && f.onlySuites() {
+	if good && len(f.a.GetTask().GetSuites()) > 0 {
 		f.check(ctx, st)
 	}
 	f.keepArtifacts(context.WithoutCancel(ctx), st)
 }
 
-// onlySuites reports whether the task has suites and nothing to run.
-func (f *flow) onlySuites() bool {
-	return f.a.GetTask().GetRun() == "" && len(f.a.GetTask().GetSuites()) > 0
-}
-
 // check runs the suites, one after the other, in one process with a log stream of its own.
 func (f *flow) check(ctx context.Context, st *agentv1.Status) {
 	f.emit(statev1.RankPhase_RANK_CHECKING, "")
-	v, err := f.process(ctx, streamCheck, f.checkSpec, nil)
-	if err != nil {
+	if _, err := f.process(ctx, streamCheck, f.checkSpec, nil); err != nil {
 		if ctx.Err() != nil {
-			st.Phase, st.Reason = statev1.RankPhase_RANK_KILLED, stopReason(ctx)
-			st.Failure = stopFailure(ctx)
+			st.Phase, st.Reason, st.Failure = statev1.RankPhase_RANK_KILLED, stopReason(ctx), stopFailure(ctx)
 			return
 		}
 		st.Failure = failure(statev1.FailureKind_INFRA, "CHECKS", err.Error())
 		return
 	}
-	suites, err := readSuites(f.own(reportsDir), f.a.GetTask().GetSuites())
-	if err != nil {
-		st.Failure = failure(statev1.FailureKind_INFRA, "CHECKS",
-			fmt.Sprintf("the suites left no result (exit code %d): %v", v.ExitCode, err))
-		return
-	}
-	st.Suites = suites
+	st.Suites = readSuites(f.own(reportsDir), f.a.GetTask().GetSuites())
 }
 
 // keepArtifacts hands artifacts, reports and metrics over for sending. It is done for failed jobs too.
@@ -68,6 +52,7 @@ func (f *flow) keepArtifacts(ctx context.Context, st *agentv1.Status) {
 	}
 	files, err := f.s.o.Files.Collect(ctx, c)
 	st.Files = files
+	nameReports(f.a.GetTask().GetSuites(), st.GetSuites(), files)
 	st.Metrics = readMetrics(f.own(metricsFile))
 	if err == nil {
 		return
@@ -112,26 +97,6 @@ func stopFailure(ctx context.Context) *statev1.Failure {
 	return nil
 }
 
-// readSuites reads what the suite runner left: <dir>/<suite>/result.json, a SuiteResult.
-func readSuites(dir string, suites []*statev1.Suite) ([]*statev1.SuiteResult, error) {
-	out := make([]*statev1.SuiteResult, 0, len(suites))
-	for i, su := range suites {
-		b, err := os.ReadFile(filepath.Join(dir, suiteDir(i, su), "result.json"))
-		if err != nil {
-			return nil, fmt.Errorf("suite %q: %w", su.GetName(), err)
-		}
-		r := new(statev1.SuiteResult)
-		if err := json.Unmarshal(b, r); err != nil {
-			return nil, fmt.Errorf("suite %q: %w", su.GetName(), err)
-		}
-		r.Name = su.GetName()
-		out = append(out, r)
-	}
-	return out, nil
-}
-
-func suiteDir(i int, su *statev1.Suite) string { return fmt.Sprintf("%d", i) }
-
 // readMetrics reads the last value of each metric from a file of JSON objects, one per line.
 func readMetrics(path string) map[string]float64 {
 	f, err := os.Open(path)
@@ -152,9 +117,4 @@ func readMetrics(path string) map[string]float64 {
 		}
 	}
 	return out
-}
-
-// checkSpec is the suite runner's process.
-func (f *flow) checkSpec(id string) (shim.Spec, error) {
-	return f.spec(id, streamCheck, []string{f.s.o.Self, "check"}), nil
 }

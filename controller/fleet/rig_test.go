@@ -249,11 +249,17 @@ func (n *agentNode) end(sig syscall.Signal) {
 }
 
 // reap kills every process of the node's jobs and shims.
-func (n *agentNode) reap() {
+func (n *agentNode) reap() { n.signalAll("") }
+
+// killJobs kills the processes of jobs, not their shims.
+func (n *agentNode) killJobs() { n.signalAll("ALOFT_RANK=") }
+
+// signalAll kills the processes whose environment says that they are the node's, and has mark in it.
+func (n *agentNode) signalAll(mark string) {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, p := range procs {
 		env, err := os.ReadFile(filepath.Join(p, "environ"))
-		if err != nil || !strings.Contains(string(env), "HOME="+n.home+"\x00") {
+		if err != nil || !strings.Contains(string(env), "HOME="+n.home+"\x00") || !strings.Contains(string(env), mark) {
 			continue
 		}
 		var pid int
