@@ -169,8 +169,8 @@ func (d *decoder) whole(n *yaml.Node) {
 		switch {
 		case suite == TrainTestValidation && s.Test == "":
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\"", suite)
-		case suite == ModelEvaluation && s.TrainPredictions == "" && s.TestPredictions == "":
-			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for train and one for test", suite)
+		case suite == ModelEvaluation && (s.TrainPredictions == "" || s.Test != "" && s.TestPredictions == ""):
+			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for each table", suite)
 		case suite == ModelEvaluation && s.Label == "":
 			d.fault(at("suites"), "suites", "%s compares predictions with labels: add \"label\"", suite)
 		}

@@ -23,9 +23,15 @@ func HTML(w io.Writer, r *engine.Report) error {
 		p.add(`<section class="card"><h3>The suite did not run</h3><p><code>`, esc(string(r.Err.Class)), `</code></p><p class="details">`, esc(r.Err.Message), `</p></section>`)
 	} else {
 		p.conditions(r)
+		blamed := r.Counts().NotRun > 0
+		if blamed { // part of the verdict: not below everything else
+			p.notRun(r)
+		}
 		p.data(r)
 		p.results(r)
-		p.notRun(r)
+		if !blamed {
+			p.notRun(r)
+		}
 	}
 	p.add(`</main><footer>`, esc(r.Started.UTC().Format("2 January 2006, 15:04 UTC")), ` · seed `, fmt.Sprint(r.Seed),
 		` · sampling and results are repeatable with the same data and seed</footer></body></html>`, "\n")
