@@ -1,0 +1,14 @@
+// Package all is the explicit table of the providers of this build.
+package all
+
+import (
+	"aloft/providers"
+	"aloft/providers/local"
+)
+
+// Table maps names to factories.
+func Table() map[string]providers.Factory {
+	return map[string]providers.Factory{
+		local.Name: local.Factory(),
+	}
+}
