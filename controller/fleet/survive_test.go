@@ -71,8 +71,12 @@ func TestCuts(t *testing.T) {
 	var cuts atomic.Int64
 	rnd := rand.New(rand.NewPCG(1, 2))
 	n.dial = func(ctx context.Context) (net.Conn, error) {
+		socket := strings.TrimSpace(readFile(filepath.Join(n.state(), "socket")))
+		if socket == "" {
+			return nil, os.ErrNotExist
+		}
 		var d net.Dialer
-		c, err := d.DialContext(ctx, "unix", strings.TrimSpace(readFile(filepath.Join(n.state(), "socket"))))
+		c, err := d.DialContext(ctx, "unix", socket)
 		if err != nil || cuts.Load() >= want {
 			return c, err
 		}
