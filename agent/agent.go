@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -21,9 +20,6 @@ import (
 	"aloft/agent/supervise"
 	agentv1 "aloft/proto/sky/agent/v1"
 )
-
-// gcPercent keeps the heap close to what is live: an idle agent shall not take memory from the jobs.
-const gcPercent = 50
 
 // Options say where an agent lives. Zero fields have the defaults named.
 type Options struct {
@@ -93,6 +89,7 @@ type agent struct {
 	sup     *supervise.Supervisor
 	gang    *gang.Gang
 	mounts  *mounts.Mounts
+	memory  memory
 	uploads *uploads
 
 	mu      sync.Mutex
@@ -109,7 +106,6 @@ func Run(ctx context.Context, o Options) error {
 	if err := o.fill(); err != nil {
 		return err
 	}
-	debug.SetGCPercent(gcPercent)
 	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
@@ -176,7 +172,8 @@ func (a *agent) open(ctx context.Context) error {
 	}
 	a.boot = machine.BootID()
 	spoolDir := filepath.Join(a.o.StateDir, "spool")
-	a.uploads = newUploads(spoolDir, a.log)
+	a.uploads = newUploads(spoolDir, a.log, a.memory.busy)
+	a.memory.busy() // and rest soon
 	a.keeper = shim.NewKeeper(filepath.Join(a.o.StateDir, "shims"), a.o.Self, shim.Options{Log: a.log})
 	a.procs = &processes{keeper: a.keeper}
 	left, err := a.keeper.Adopt(ctx)

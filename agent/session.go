@@ -105,6 +105,7 @@ func (a *agent) receive(ctx context.Context, s *link.Session) error {
 		if err != nil {
 			return err
 		}
+		a.memory.busy()
 		switch f := f.GetFrame().(type) {
 		case *agentv1.ControllerFrame_Assignments:
 			set := f.Assignments

@@ -29,6 +29,7 @@ const (
 type uploads struct {
 	root string
 	log  *slog.Logger
+	busy func() // called for every chunk
 
 	mu      sync.Mutex
 	streams map[spool.Key]*upload
@@ -58,9 +59,9 @@ type upload struct {
 	gone   bool
 }
 
-func newUploads(root string, log *slog.Logger) *uploads {
+func newUploads(root string, log *slog.Logger, busy func()) *uploads {
 	return &uploads{
-		root: root, log: log, streams: make(map[spool.Key]*upload), jobs: make(map[string][]*upload),
+		root: root, log: log, busy: busy, streams: make(map[spool.Key]*upload), jobs: make(map[string][]*upload),
 		wake: make(chan struct{}, 1), window: defaultWindow, total: defaultAgentWindow,
 	}
 }
@@ -231,6 +232,7 @@ func (u *uploads) serve(ctx context.Context, s *link.Session) error {
 		if c == nil {
 			continue
 		}
+		u.busy()
 		if err := stream.Send(c); err != nil {
 			cancel()
 			return errors.Join(fmt.Errorf("send log: %w", err), <-acks)
