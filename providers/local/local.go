@@ -142,7 +142,7 @@ func (p *Provider) Create(ctx context.Context, r providers.CreateRequest) (provi
 	if r.Token == "" {
 		return providers.Instance{}, fault("create", providers.Invalid, "no-token", errors.New("a create request needs a token"))
 	}
-	id := instanceID(r.Token)
+	id := p.instanceID(r.Token)
 	defer p.lock(id)()
 	if in, ok, err := p.existing(id, r.Spec); ok || err != nil {
 		return in, err
@@ -223,7 +223,7 @@ func (p *Provider) Describe(ctx context.Context, s providers.Selector) iter.Seq2
 		switch {
 		case len(ids) > 0:
 		case s.Token != "":
-			ids = []string{instanceID(s.Token)}
+			ids = []string{p.instanceID(s.Token)}
 		case s.Installation != "":
 			var err error
 			if ids, err = p.ids(); err != nil {

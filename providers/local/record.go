@@ -78,9 +78,10 @@ func (r record) same(spec providers.NodeSpec) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// instanceID is the name of a token's instance: short, because sockets lie below its directory.
-func instanceID(token string) string {
-	sum := sha256.Sum256([]byte(token))
+// instanceID is the name of a token's instance: short, because sockets lie below its directory, and of this home alone,
+// because processes are found by it.
+func (p *Provider) instanceID(token string) string {
+	sum := sha256.Sum256([]byte(p.dir + "\x00" + token))
 	return "n-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:10]))[:12]
 }
 
@@ -124,7 +125,8 @@ func (p *Provider) read(id string) (record, error) {
 		return rec, err
 	}
 	if err := json.Unmarshal(b, &rec); err != nil {
-		return rec, fmt.Errorf("read record of %s: %w", id, err)
+		// Records are not forced to disk, so a crash of the host can leave an empty one. What is left can be deleted.
+		return record{ID: id, State: stateStopped, Reason: "its record is damaged: " + err.Error()}, nil
 	}
 	return rec, nil
 }
