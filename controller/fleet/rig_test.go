@@ -35,8 +35,12 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "sky-agent")
-	cmd := exec.Command("go", "build", "-o", path, "aloft/cmd/sky-agent")
+	args := []string{"build", "-o", path, "aloft/cmd/sky-agent"}
+	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if os.Getenv("ALOFT_TEST_RACE_AGENT") != "" {
+		cmd = exec.Command("go", slices.Insert(args, 1, "-race")...)
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sky-agent: %w\n%s", err, out)
 	}
@@ -125,6 +129,9 @@ func newRig(t testing.TB, nodes int, change ...func(*rig)) *rig {
 		for _, n := range r.nodes {
 			n.stop()
 			n.reap()
+			if log := readFile(filepath.Join(n.home, "agent.log")); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
+				t.Errorf("agent %s:\n%s", n.id, log)
+			}
 		}
 	})
 	return r
