@@ -43,6 +43,12 @@ type Start struct{ OnNode }
 // Delete asks for the end of the machine, and looks.
 type Delete struct{ OnNode }
 
+// Extend moves the instant at which the place ends the machine by itself: the cluster is wanted longer.
+type Extend struct {
+	OnNode
+	Deadline time.Time
+}
+
 // Drain takes no new work for a node that is to be deleted.
 type Drain struct{ NodeRecord }
 

@@ -144,7 +144,7 @@ func (d *Draft) applyCreate(n *statev1.Node) {
 	if in == nil || in.GetPhase() == statev1.IntentPhase_INTENT_RELEASED {
 		n.Attempt++
 		n.Tries = 0
-		n.DeadlineMs = d.deadline(c.GetProvider())
+		n.DeadlineMs = d.deadline(c, d.Now)
 		in = &statev1.Intent{
 			NodeId: n.GetId(), ClusterId: d.Cluster.GetId(), Attempt: n.GetAttempt(), Phase: statev1.IntentPhase_INTENT_ISSUED,
 			Token:    state.Token(d.Installation, n.GetId(), n.GetAttempt()),
@@ -159,23 +159,7 @@ func (d *Draft) applyCreate(n *statev1.Node) {
 	d.nodeDirty(n)
 }
 
-// deadline is the instant at which the place itself is told to end the machine.
-func (d *Draft) deadline(provider string) int64 {
-	ttl := d.Policy.TTL
-	if limit := d.Caps[provider].MaxTTL; limit > 0 && (ttl == 0 || ttl > limit) {
-		ttl = limit
-	} else if limit == 0 {
-		ttl = 0
-	}
-	if b := d.Cluster.GetBudget().GetMaxDurationMs(); b > 0 && (ttl == 0 || time.Duration(b)*time.Millisecond < ttl) {
-		ttl = time.Duration(b) * time.Millisecond
-	}
-	if ttl == 0 {
-		return 0
-	}
-	return d.Now.Add(ttl).UnixMilli()
-}
-
+// openAttempt notes that a candidate is being tried.
 func (d *Draft) openAttempt(c *statev1.Candidate) {
 	if d.trying() {
 		return

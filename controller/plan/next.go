@@ -203,6 +203,9 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 			}
 			return Stop{on}, time.Time{}
 		case n.GetSession():
+			if end := s.extension(n, now); !end.IsZero() {
+				return s.when(n, now, Extend{OnNode: on, Deadline: end})
+			}
 			return nil, time.Time{}
 		}
 		return s.when(n, now, Connect{OnNode: on, Reship: n.GetTries() > 0})

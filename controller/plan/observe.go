@@ -32,6 +32,7 @@ type Observation struct {
 	NodeID  string
 	Attempt int32
 	Effect  Action
+	Unasked bool                // a look that a person asked for, beside whatever is under way
 	Problem *Problem            // of the call
 	Created *providers.Instance // Create
 	Seen    *Seen               // Probe, Stop, Delete, Connect: the look; nil = none was taken
@@ -48,14 +49,24 @@ func definite(k providers.Kind) bool {
 
 // Observe writes into the draft what an effect found out. The node is not busy any more.
 func (d *Draft) Observe(o Observation) {
+	if o.Unasked && d.Busy[o.NodeID] {
+		return
+	}
 	delete(d.Busy, o.NodeID)
 	n := d.node(o.NodeID)
 	if n == nil || n.GetAttempt() != o.Attempt {
 		return
 	}
-	switch o.Effect.(type) {
+	switch a := o.Effect.(type) {
 	case Create:
 		d.observeCreate(n, o)
+	case Extend:
+		if o.Problem != nil {
+			d.look(n, d.Policy.BackoffMax)
+			return
+		}
+		n.DeadlineMs = a.Deadline.UnixMilli()
+		d.nodeDirty(n)
 	case Probe:
 		d.pace(n)
 		d.observeSeen(n, o.Seen)

@@ -25,7 +25,8 @@ type Policy struct {
 	FinishGrace  time.Duration // how long a node may take to stop itself after it announced so
 	Idle         time.Duration // look at everything this often even when nothing happens
 	StoppedPause time.Duration // look at stopped machines this often
-	TTL          time.Duration // deadline of a machine without a budget, where the place can enforce one; 0 = none
+	TTL          time.Duration // a machine that costs money ends by itself this long after anybody last wanted it longer
+	BudgetSlack  time.Duration // between the end of a budget, which the agent sees to, and the deadline of its machines
 }
 
 // WithDefaults fills the zero fields.
@@ -45,6 +46,8 @@ func (p Policy) WithDefaults() Policy {
 	set(&p.FinishGrace, 10*time.Minute)
 	set(&p.Idle, 5*time.Minute)
 	set(&p.StoppedPause, 10*time.Minute)
+	set(&p.TTL, 7*24*time.Hour)
+	set(&p.BudgetSlack, time.Hour)
 	return p
 }
 

@@ -96,6 +96,10 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 		}
 	case plan.Delete:
 		e.remove(ctx, p, &o)
+	case plan.Extend:
+		if x, ok := p.(providers.DeadlineExtender); ok {
+			o.Problem = problem(x.ExtendDeadline(ctx, e.ref(), a.Deadline))
+		}
 	}
 	return o
 }

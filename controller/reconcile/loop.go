@@ -74,6 +74,7 @@ type Loop struct {
 type cluster struct {
 	queued, running bool
 	obs             []plan.Observation
+	waiters         []chan struct{} // closed once the observations queued before are recorded
 	timer           *time.Timer
 	busy            map[string]bool
 	looks           map[string]time.Time
@@ -252,13 +253,16 @@ func (l *Loop) work(ctx context.Context) {
 		}
 		c := l.clusters[id]
 		c.queued, c.running = false, true
-		obs := c.obs
-		c.obs = nil
+		obs, waiters := c.obs, c.waiters
+		c.obs, c.waiters = nil, nil
 		l.mu.Unlock()
 
 		ended := l.step(ctx, id, c, obs)
 
 		l.mu.Lock()
+		for _, w := range waiters {
+			close(w)
+		}
 		c.running = false
 		switch {
 		case c.queued:

@@ -15,6 +15,7 @@ func Points() []string {
 		"before-stop", "after-stop",
 		"before-start", "after-start",
 		"before-delete", "after-delete",
+		"before-extend", "after-extend",
 		"before-record", "after-record", // any other commit
 	}
 }
@@ -51,6 +52,8 @@ func effectName(a plan.Action) string {
 		return "start"
 	case plan.Delete:
 		return "delete"
+	case plan.Extend:
+		return "extend"
 	}
 	return "other"
 }
