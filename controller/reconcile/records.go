@@ -113,8 +113,10 @@ func (l *Loop) recover(ctx context.Context) (store.Rev, error) {
 	var todos []todo
 	var repaired int
 	now := time.Now()
+	var rev store.Rev
 	_, err := l.o.Store.Update(ctx, func(tx store.Tx) error {
-		todos, repaired = nil, 0
+		// The revision of what is listed here: whatever is written after it comes by the watch.
+		todos, repaired, rev = nil, 0, tx.Rev()
 		for _, c := range store.Clusters(tx) {
 			if c.GetEndedMs() > 0 {
 				continue
@@ -135,10 +137,6 @@ func (l *Loop) recover(ctx context.Context) (store.Rev, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("recover: %w", err)
-	}
-	var rev store.Rev
-	if err := l.o.Store.View(ctx, func(tx store.Tx) error { rev = tx.Rev(); return nil }); err != nil {
 		return 0, fmt.Errorf("recover: %w", err)
 	}
 	if repaired > 0 {

@@ -248,3 +248,13 @@ func (c *Cloud) PowerOff(id string) {
 		c.enter(m, now, providers.InstanceStopped, "powered off")
 	}
 }
+
+// Allow sets how many machines are to be had in a zone.
+func (c *Cloud) Allow(zone string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cfg.Capacity == nil {
+		c.cfg.Capacity = map[string]int{}
+	}
+	c.cfg.Capacity[zone] = n
+}
