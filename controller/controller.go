@@ -23,6 +23,7 @@ import (
 
 	"aloft/controller/api"
 	"aloft/controller/blobs"
+	"aloft/controller/catalog"
 	"aloft/controller/config"
 	"aloft/controller/fleet"
 	"aloft/controller/logs"
@@ -140,20 +141,23 @@ func (d *daemon) run(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	sealer, err := seal.Open(filepath.Join(o.Home, "seal.key"), hasData)
+	sealer, err := seal.Open(o.Home, hasData)
 	if err != nil {
 		return err
 	}
 	fl := fleet.New(fleet.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Seal: sealer, Epoch: epoch, Installation: installation,
-		Version: o.Version, Logger: d.log})
+		Logger: d.log, Agent: func(goos, goarch string) (fleet.Agent, error) {
+			a, err := o.Payload.Agent(goos, goarch)
+			return fleet.Agent{Path: a.Path, SHA256: a.SHA256, Version: o.Version}, err
+		}})
 	shipper := ship.New(o.Payload, d.log)
 	loop := reconcile.New(reconcile.Options{Store: d.store, Providers: d.reg, Shipper: shipper, Connector: fl, Dial: shipper.Dial,
 		Policy: plan.Policy{}, Crash: crasher(o.CrashAt), Log: d.log})
 	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Log: d.log})
 	swept := make(chan struct{})
 	var once sync.Once
-	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: &placer{reg: d.reg},
-		Sweeper: sweeper, Kick: loop.Kick, Refresh: nil, Stop: stop, Logger: d.log, Entropy: rand.Reader,
+	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg),
+		Sweeper: sweeper, Kick: loop.Kick, Refresh: loop.Refresh, Stop: stop, Logger: d.log, Entropy: rand.Reader,
 		Version: o.Version, Commit: o.Commit, Home: o.Home, Socket: "", Sessions: fl.Sessions,
 		Ready: func() bool {
 			select {

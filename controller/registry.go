@@ -10,6 +10,9 @@ import (
 	"aloft/providers"
 )
 
+// hostProvider is the provider that needs no account.
+const hostProvider = "local"
+
 // registry makes providers from their factories, once each, when they are first used.
 type registry struct {
 	home   string
@@ -35,8 +38,16 @@ func (r *registry) Names() []string {
 	return ns
 }
 
-// Default is the provider used when a task asks for none and no cloud is enabled.
-func (r *registry) Default() string { return r.conf.Default }
+// Default is the provider used when a task asks for none and no cloud is enabled: the configured one, else this host.
+func (r *registry) Default() string {
+	if r.conf.Default != "" {
+		return r.conf.Default
+	}
+	if r.enabled(hostProvider) {
+		return hostProvider
+	}
+	return ""
+}
 
 // Enabled lists the providers that may be used, sorted.
 func (r *registry) Enabled(context.Context) []string {

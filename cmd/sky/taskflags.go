@@ -66,7 +66,7 @@ func (f *taskFlags) add(cmd *cobra.Command) {
 // overrides gives what the flags change about a task file.
 func (f *taskFlags) overrides(a *app) tasks.Overrides {
 	o := tasks.Overrides{Env: f.env, EnvFiles: f.envFiles, Secrets: f.secrets, SecretFiles: f.secretFiles,
-		LookupEnv: a.getenv, Ports: f.ports, ExtraClouds: []string{"local"}}
+		LookupEnv: a.getenv, Ports: f.ports}
 	str := func(flag, v string, into **string) {
 		if f.cmd.Flags().Changed(flag) {
 			*into = &v

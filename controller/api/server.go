@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"aloft/controller/blobs"
+	"aloft/controller/catalog"
 	"aloft/controller/desired"
 	"aloft/controller/logs"
 	"aloft/controller/store"
@@ -153,6 +154,10 @@ func (s *Server) reply(doing string, err error) error {
 	var refused *desired.Error
 	if errors.As(err, &refused) {
 		return refuse(refused.Failure)
+	}
+	var infeasible *catalog.Infeasible
+	if errors.As(err, &infeasible) {
+		return refuse(infeasible.Failure)
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return status.FromContextError(err).Err()
