@@ -101,7 +101,13 @@ func openBolt(path string, file *os.File, o Options) (db *bolt.DB, err error) {
 }
 
 // prepare checks the format, and for writing upgrades it, takes the next writer epoch and compacts the file.
-func (s *Store) prepare() error {
+func (s *Store) prepare() (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = corruptf(s.path, "%v", r)
+		}
+	}()
 	if err := s.migrate(currentFormat, migrations); err != nil {
 		return err
 	}

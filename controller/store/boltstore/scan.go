@@ -18,8 +18,10 @@ type cursor struct {
 }
 
 func (t *tx) cursor(b bucketID) (c cursor) {
+	c.t = t
 	defer t.guard()
-	return cursor{t, t.buckets[b].Cursor()}
+	c.c = t.buckets[b].Cursor()
+	return c
 }
 
 // move runs one step of the cursor.

@@ -104,12 +104,10 @@ func (s *Store) view(ctx context.Context, fn func(*tx) error) error {
 			return fmt.Errorf("store: view: %w", err)
 		}
 	}
-	t := s.newTx(btx, nil, 0)
-	defer func() {
-		t.end()
-		_ = btx.Rollback() // of a read transaction: it only lets go of the snapshot
-	}()
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { _ = btx.Rollback() }() // of a read transaction: it only lets go of the snapshot
+	t := s.newTx(btx, nil, 0)
+	defer t.end()
 	if err := fn(t); err != nil {
 		return err
 	}

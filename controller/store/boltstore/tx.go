@@ -28,8 +28,9 @@ var _ store.Tx = (*tx)(nil)
 
 var errEnded = fmt.Errorf("transaction used after its end: %w", store.ErrClosed)
 
-func (s *Store) newTx(b *bolt.Tx, w *overlay, next uint64) *tx {
-	t := &tx{s: s, w: w, next: next, now: s.now()}
+func (s *Store) newTx(b *bolt.Tx, w *overlay, next uint64) (t *tx) {
+	t = &tx{s: s, w: w, next: next, now: s.now()}
+	defer t.guard()
 	for i, n := range bucketNames {
 		t.buckets[i] = b.Bucket([]byte(n))
 	}
