@@ -199,7 +199,7 @@ func (a *agent) open(ctx context.Context) error {
 	}
 	a.sup, err = supervise.Open(supervise.Options{
 		StateDir: a.o.StateDir, Home: a.o.Home, Self: a.o.Self, User: userName(), Log: a.log,
-		CPUs: a.facts.CPUs, GPUs: gpus, BootID: a.boot, SpoolDir: spoolDir,
+		CPUs: a.facts.CPUs, GPUs: gpus, SpoolDir: spoolDir,
 		Processes: a.procs, Files: a.mounts, Gang: a.gang, Vault: vault,
 		PowerOff: a.o.PowerOff, Announce: a.announce, SSHSessions: machine.SSHSessions,
 		Opened: a.opened, Forgotten: a.uploads.forget,

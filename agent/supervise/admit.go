@@ -126,7 +126,6 @@ func (s *Supervisor) conclude(j *job, st *agentv1.Status) {
 	s.done = append(s.done, j.a)
 	kick(s.doneKick)
 	if s.open == 0 {
-		s.record(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_BusyUntilMs{BusyUntilMs: s.busyMS}})
 		s.kickPolicy()
 	}
 	s.tellGang(j)

@@ -13,6 +13,8 @@ const (
 	never    = time.Duration(1<<63 - 1)
 	hourMS   = float64(time.Hour / time.Millisecond)
 	offRetry = 10 * time.Second
+	// finishLimit is how long jobs may take to end when the node's time is up.
+	finishLimit = 10 * time.Second
 	// settle lets an announcement reach the controller before the node goes.
 	settle = 200 * time.Millisecond
 	// loginEvery is how often login sessions are looked for once the node would be idle long enough.
@@ -47,27 +49,49 @@ func (s *Supervisor) enforce(ctx context.Context) {
 func (s *Supervisor) enforceOnce(ctx context.Context, now time.Time) time.Duration {
 	s.mu.Lock()
 	wait := s.jobBudgets(now)
-	off, nodeWait := s.nodeEnd(now)
-	if off == nil {
-		var idle time.Duration
-		off, idle = s.idleEnd(now)
-		nodeWait = min(nodeWait, idle)
+	if s.off != nil && !s.off.GetBudget() && s.open > 0 {
+		s.off = nil // the node did not end, and has work again
 	}
-	if off != nil && s.off == nil {
-		s.off = off
-		s.record(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Off{
-			Off: &agentv1.OffRecord{Why: off, AtMs: now.UnixMilli()}}})
+	if s.off == nil {
+		off, nodeWait := s.nodeEnd(now)
+		if off == nil {
+			var idle time.Duration
+			off, idle = s.idleEnd(now)
+			nodeWait = min(nodeWait, idle)
+		}
+		if off == nil {
+			s.mu.Unlock()
+			return min(wait, nodeWait)
+		}
+		s.off, s.offAt = off, now
 	}
-	off = s.off
+	off := s.off
+	left := s.offAt.Add(finishLimit).Sub(now)
+	finishing := off.GetBudget() && s.open > 0 && left > 0
+	if finishing {
+		s.stopAll("the node's time is up")
+		finishing = s.open > 0
+	}
 	s.mu.Unlock()
-	if off == nil {
-		return min(wait, nodeWait)
+	if finishing {
+		s.o.Announce(off)
+		return left // sooner when the last job has ended
 	}
 	s.powerOff(ctx, off)
 	return offRetry
 }
 
-// powerOff ends the node; it tells everybody first, and is tried again should the node go on.
+// stopAll ends every job for good; the caller holds the lock.
+func (s *Supervisor) stopAll(why string) {
+	for _, j := range s.jobs {
+		if !j.ended {
+			s.stopJob(j, &agentv1.StopCause{Reason: why, AtMs: nowMS(), GraceMs: (finishLimit / 2).Milliseconds(),
+				Failure: failure(statev1.FailureKind_TIMEOUT, "NODE_BUDGET", why)})
+		}
+	}
+}
+
+// powerOff ends the node. It tells everybody first, and is tried again should the node go on.
 func (s *Supervisor) powerOff(ctx context.Context, off *agentv1.Autostopping) {
 	s.o.Log.Info("ending the node", "down", off.GetDown(), "budget", off.GetBudget(), "idle_ms", off.GetIdleMs())
 	s.o.Announce(off)
@@ -208,7 +232,7 @@ func (s *Supervisor) idleFor(as *statev1.Autostop, now, since time.Time, limit t
 func (s *Supervisor) PowerOffNow(o *agentv1.NodeOrder) {
 	s.mu.Lock()
 	if s.off == nil {
-		s.off = &agentv1.Autostopping{Down: o.GetDown(), IdleMs: o.GetIdleMs()}
+		s.off, s.offAt = &agentv1.Autostopping{Down: o.GetDown(), IdleMs: o.GetIdleMs()}, time.Now()
 	}
 	s.mu.Unlock()
 	s.kickPolicy()

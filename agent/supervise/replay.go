@@ -5,8 +5,6 @@ import (
 	"iter"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"aloft/agent/supervise/queue"
 	agentv1 "aloft/proto/sky/agent/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -55,10 +53,6 @@ func (s *Supervisor) replay(r *agentv1.JournalRecord) error {
 		if j := s.jobs[rec.Stop.GetKey()]; j != nil {
 			j.stop = rec.Stop.GetCause()
 		}
-	case *agentv1.JournalRecord_BusyUntilMs:
-		s.busyMS = rec.BusyUntilMs
-	case *agentv1.JournalRecord_Off:
-		s.off = rec.Off.GetWhy()
 	case *agentv1.JournalRecord_Ended:
 		if j := s.jobs[rec.Ended.GetKey()]; j != nil {
 			j.ended, j.streams, j.report = true, rec.Ended.GetStreams(), rec.Ended.GetReport()
@@ -88,14 +82,8 @@ func (s *Supervisor) replayStatus(st *agentv1.Status) {
 
 // resume takes up the jobs that have no verdict. The caller holds the lock.
 func (s *Supervisor) resume() {
-	if s.identity.GetBootId() != s.o.BootID {
-		// Another boot: the node begins to be idle now, and what announced its end was the former boot's.
-		s.identity.BootId = s.o.BootID
-		s.busyMS, s.off = nowMS(), nil
-		s.record(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Identity{Identity: proto.CloneOf(s.identity)}},
-			&agentv1.JournalRecord{Record: &agentv1.JournalRecord_BusyUntilMs{BusyUntilMs: s.busyMS}},
-			&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Off{Off: &agentv1.OffRecord{}}})
-	}
+	// A start of the agent restarts the idle timer: the node may have been stopped and started in between.
+	s.busyMS = nowMS()
 	all := make([]*job, 0, len(s.jobs))
 	for _, j := range s.jobs {
 		all = append(all, j)
@@ -143,8 +131,6 @@ func (s *Supervisor) snapshot() iter.Seq[*agentv1.JournalRecord] {
 		ok := yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Identity{Identity: s.identity}}) &&
 			yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Applied{Applied: &agentv1.AppliedRecord{SetId: s.applied}}}) &&
 			yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_StatusMade{StatusMade: s.outbox.acked}}) &&
-			yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_BusyUntilMs{BusyUntilMs: s.busyMS}}) &&
-			yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Off{Off: &agentv1.OffRecord{Why: s.off}}}) &&
 			(s.policy == nil || yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Policy{Policy: s.policy}}))
 		for _, j := range s.jobs {
 			ok = ok && s.snapshotJob(j, yield)

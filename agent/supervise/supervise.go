@@ -98,7 +98,6 @@ type Options struct {
 	Log       *slog.Logger
 	CPUs      float64
 	GPUs      []int // device indexes
-	BootID    string
 	SpoolDir  string
 	Processes Processes
 	Files     Files
@@ -132,8 +131,9 @@ type Supervisor struct {
 	open     int // jobs without a verdict
 	running  map[string]*job
 	outbox   outbox
-	busyMS   int64 // last moment at which a job was there
-	off      *agentv1.Autostopping
+	busyMS   int64                 // last moment at which a job was there
+	off      *agentv1.Autostopping // why the node ends; nil = it does not
+	offAt    time.Time
 	why      map[string]string // first blocked jobs of the queue's classes, and why
 	whyTimer *time.Timer
 	poke     chan struct{}         // the policy's timer must be computed again

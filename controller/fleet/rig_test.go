@@ -103,7 +103,7 @@ func newRig(t testing.TB, nodes int, change ...func(*rig)) *rig {
 		Id: "c1", Name: "test", Project: "default", Desired: statev1.ClusterDesired_CLUSTER_DESIRED_UP, NumNodes: int32(nodes),
 	}}
 	for i := range nodes {
-		home := filepath.Join(r.dir, fmt.Sprintf("node%d", i))
+		home := filepath.Join(r.dir, fmt.Sprintf("node%d", i), "home")
 		if err := os.MkdirAll(home, 0o700); err != nil {
 			t.Fatal(err)
 		}

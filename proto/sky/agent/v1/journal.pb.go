@@ -38,13 +38,8 @@ type JournalRecord struct {
 	//	*JournalRecord_Policy
 	//	*JournalRecord_Grant
 	//	*JournalRecord_Release
-	//	*JournalRecord_ResultDue
-	//	*JournalRecord_ResultStored
 	//	*JournalRecord_Stop
-	//	*JournalRecord_BusyUntilMs
 	//	*JournalRecord_StatusMade
-	//	*JournalRecord_Off
-	//	*JournalRecord_GangClosed
 	//	*JournalRecord_Ended
 	Record        isJournalRecord_Record `protobuf_oneof:"record"`
 	unknownFields protoimpl.UnknownFields
@@ -169,24 +164,6 @@ func (x *JournalRecord) GetRelease() *ReleaseRecord {
 	return nil
 }
 
-func (x *JournalRecord) GetResultDue() *ResultRecord {
-	if x != nil {
-		if x, ok := x.Record.(*JournalRecord_ResultDue); ok {
-			return x.ResultDue
-		}
-	}
-	return nil
-}
-
-func (x *JournalRecord) GetResultStored() *ResultRecord {
-	if x != nil {
-		if x, ok := x.Record.(*JournalRecord_ResultStored); ok {
-			return x.ResultStored
-		}
-	}
-	return nil
-}
-
 func (x *JournalRecord) GetStop() *StopRecord {
 	if x != nil {
 		if x, ok := x.Record.(*JournalRecord_Stop); ok {
@@ -196,15 +173,6 @@ func (x *JournalRecord) GetStop() *StopRecord {
 	return nil
 }
 
-func (x *JournalRecord) GetBusyUntilMs() int64 {
-	if x != nil {
-		if x, ok := x.Record.(*JournalRecord_BusyUntilMs); ok {
-			return x.BusyUntilMs
-		}
-	}
-	return 0
-}
-
 func (x *JournalRecord) GetStatusMade() uint64 {
 	if x != nil {
 		if x, ok := x.Record.(*JournalRecord_StatusMade); ok {
@@ -212,24 +180,6 @@ func (x *JournalRecord) GetStatusMade() uint64 {
 		}
 	}
 	return 0
-}
-
-func (x *JournalRecord) GetOff() *OffRecord {
-	if x != nil {
-		if x, ok := x.Record.(*JournalRecord_Off); ok {
-			return x.Off
-		}
-	}
-	return nil
-}
-
-func (x *JournalRecord) GetGangClosed() string {
-	if x != nil {
-		if x, ok := x.Record.(*JournalRecord_GangClosed); ok {
-			return x.GangClosed
-		}
-	}
-	return ""
 }
 
 func (x *JournalRecord) GetEnded() *EndedRecord {
@@ -281,32 +231,12 @@ type JournalRecord_Release struct {
 	Release *ReleaseRecord `protobuf:"bytes,9,opt,name=release,proto3,oneof"`
 }
 
-type JournalRecord_ResultDue struct {
-	ResultDue *ResultRecord `protobuf:"bytes,10,opt,name=result_due,json=resultDue,proto3,oneof"`
-}
-
-type JournalRecord_ResultStored struct {
-	ResultStored *ResultRecord `protobuf:"bytes,11,opt,name=result_stored,json=resultStored,proto3,oneof"`
-}
-
 type JournalRecord_Stop struct {
 	Stop *StopRecord `protobuf:"bytes,12,opt,name=stop,proto3,oneof"`
 }
 
-type JournalRecord_BusyUntilMs struct {
-	BusyUntilMs int64 `protobuf:"varint,13,opt,name=busy_until_ms,json=busyUntilMs,proto3,oneof"` // last moment at which a job was there
-}
-
 type JournalRecord_StatusMade struct {
 	StatusMade uint64 `protobuf:"varint,14,opt,name=status_made,json=statusMade,proto3,oneof"` // after compaction: highest sequence number made
-}
-
-type JournalRecord_Off struct {
-	Off *OffRecord `protobuf:"bytes,15,opt,name=off,proto3,oneof"`
-}
-
-type JournalRecord_GangClosed struct {
-	GangClosed string `protobuf:"bytes,16,opt,name=gang_closed,json=gangClosed,proto3,oneof"` // key of a job whose verdict rank 0's agent has heard
 }
 
 type JournalRecord_Ended struct {
@@ -331,19 +261,9 @@ func (*JournalRecord_Grant) isJournalRecord_Record() {}
 
 func (*JournalRecord_Release) isJournalRecord_Record() {}
 
-func (*JournalRecord_ResultDue) isJournalRecord_Record() {}
-
-func (*JournalRecord_ResultStored) isJournalRecord_Record() {}
-
 func (*JournalRecord_Stop) isJournalRecord_Record() {}
 
-func (*JournalRecord_BusyUntilMs) isJournalRecord_Record() {}
-
 func (*JournalRecord_StatusMade) isJournalRecord_Record() {}
-
-func (*JournalRecord_Off) isJournalRecord_Record() {}
-
-func (*JournalRecord_GangClosed) isJournalRecord_Record() {}
 
 func (*JournalRecord_Ended) isJournalRecord_Record() {}
 
@@ -357,7 +277,6 @@ type NodeIdentity struct {
 	GangCa        []byte                 `protobuf:"bytes,6,opt,name=gang_ca,json=gangCa,proto3" json:"gang_ca,omitempty"`
 	ClusterName   string                 `protobuf:"bytes,7,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	Installation  string                 `protobuf:"bytes,8,opt,name=installation,proto3" json:"installation,omitempty"`
-	BootId        string                 `protobuf:"bytes,9,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,13 +363,6 @@ func (x *NodeIdentity) GetClusterName() string {
 func (x *NodeIdentity) GetInstallation() string {
 	if x != nil {
 		return x.Installation
-	}
-	return ""
-}
-
-func (x *NodeIdentity) GetBootId() string {
-	if x != nil {
-		return x.BootId
 	}
 	return ""
 }
@@ -800,74 +712,6 @@ func (x *StopCause) GetAtMs() int64 {
 	return 0
 }
 
-type ResultRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	JobId         string                 `protobuf:"bytes,2,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	Attempt       int32                  `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	File          *v1.StoredFile         `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ResultRecord) Reset() {
-	*x = ResultRecord{}
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ResultRecord) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ResultRecord) ProtoMessage() {}
-
-func (x *ResultRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ResultRecord.ProtoReflect.Descriptor instead.
-func (*ResultRecord) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *ResultRecord) GetKey() string {
-	if x != nil {
-		return x.Key
-	}
-	return ""
-}
-
-func (x *ResultRecord) GetJobId() string {
-	if x != nil {
-		return x.JobId
-	}
-	return ""
-}
-
-func (x *ResultRecord) GetAttempt() int32 {
-	if x != nil {
-		return x.Attempt
-	}
-	return 0
-}
-
-func (x *ResultRecord) GetFile() *v1.StoredFile {
-	if x != nil {
-		return x.File
-	}
-	return nil
-}
-
 // EndedRecord is what is kept of a job with a verdict until its evidence is safe elsewhere.
 type EndedRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -880,7 +724,7 @@ type EndedRecord struct {
 
 func (x *EndedRecord) Reset() {
 	*x = EndedRecord{}
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[9]
+	mi := &file_sky_agent_v1_journal_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +736,7 @@ func (x *EndedRecord) String() string {
 func (*EndedRecord) ProtoMessage() {}
 
 func (x *EndedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[9]
+	mi := &file_sky_agent_v1_journal_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +749,7 @@ func (x *EndedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndedRecord.ProtoReflect.Descriptor instead.
 func (*EndedRecord) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{9}
+	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EndedRecord) GetKey() string {
@@ -929,63 +773,11 @@ func (x *EndedRecord) GetReport() *MemberReport {
 	return nil
 }
 
-type OffRecord struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Why           *Autostopping          `protobuf:"bytes,1,opt,name=why,proto3" json:"why,omitempty"`
-	AtMs          int64                  `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *OffRecord) Reset() {
-	*x = OffRecord{}
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *OffRecord) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*OffRecord) ProtoMessage() {}
-
-func (x *OffRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_journal_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use OffRecord.ProtoReflect.Descriptor instead.
-func (*OffRecord) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_journal_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *OffRecord) GetWhy() *Autostopping {
-	if x != nil {
-		return x.Why
-	}
-	return nil
-}
-
-func (x *OffRecord) GetAtMs() int64 {
-	if x != nil {
-		return x.AtMs
-	}
-	return 0
-}
-
 var File_sky_agent_v1_journal_proto protoreflect.FileDescriptor
 
 const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x1asky/agent/v1/journal.proto\x12\fsky.agent.v1\x1a\x18sky/agent/v1/agent.proto\x1a\x17sky/agent/v1/gang.proto\x1a\x18sky/state/v1/state.proto\"\xd9\x06\n" +
+	"\x1asky/agent/v1/journal.proto\x12\fsky.agent.v1\x1a\x18sky/agent/v1/agent.proto\x1a\x17sky/agent/v1/gang.proto\x1a\x18sky/state/v1/state.proto\"\x81\x05\n" +
 	"\rJournalRecord\x128\n" +
 	"\bidentity\x18\x01 \x01(\v2\x1a.sky.agent.v1.NodeIdentityH\x00R\bidentity\x12:\n" +
 	"\bassigned\x18\x02 \x01(\v2\x1c.sky.agent.v1.AssignedRecordH\x00R\bassigned\x127\n" +
@@ -995,20 +787,13 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\tforgotten\x18\x06 \x01(\tH\x00R\tforgotten\x122\n" +
 	"\x06policy\x18\a \x01(\v2\x18.sky.agent.v1.NodePolicyH\x00R\x06policy\x121\n" +
 	"\x05grant\x18\b \x01(\v2\x19.sky.agent.v1.GrantRecordH\x00R\x05grant\x127\n" +
-	"\arelease\x18\t \x01(\v2\x1b.sky.agent.v1.ReleaseRecordH\x00R\arelease\x12;\n" +
-	"\n" +
-	"result_due\x18\n" +
-	" \x01(\v2\x1a.sky.agent.v1.ResultRecordH\x00R\tresultDue\x12A\n" +
-	"\rresult_stored\x18\v \x01(\v2\x1a.sky.agent.v1.ResultRecordH\x00R\fresultStored\x12.\n" +
-	"\x04stop\x18\f \x01(\v2\x18.sky.agent.v1.StopRecordH\x00R\x04stop\x12$\n" +
-	"\rbusy_until_ms\x18\r \x01(\x03H\x00R\vbusyUntilMs\x12!\n" +
+	"\arelease\x18\t \x01(\v2\x1b.sky.agent.v1.ReleaseRecordH\x00R\arelease\x12.\n" +
+	"\x04stop\x18\f \x01(\v2\x18.sky.agent.v1.StopRecordH\x00R\x04stop\x12!\n" +
 	"\vstatus_made\x18\x0e \x01(\x04H\x00R\n" +
-	"statusMade\x12+\n" +
-	"\x03off\x18\x0f \x01(\v2\x17.sky.agent.v1.OffRecordH\x00R\x03off\x12!\n" +
-	"\vgang_closed\x18\x10 \x01(\tH\x00R\n" +
-	"gangClosed\x121\n" +
+	"statusMade\x121\n" +
 	"\x05ended\x18\x11 \x01(\v2\x19.sky.agent.v1.EndedRecordH\x00R\x05endedB\b\n" +
-	"\x06record\"\x9e\x02\n" +
+	"\x06recordJ\x04\b\n" +
+	"\x10\vJ\x04\b\v\x10\fJ\x04\b\r\x10\x0eJ\x04\b\x0f\x10\x10J\x04\b\x10\x10\x11\"\x8b\x02\n" +
 	"\fNodeIdentity\x12\x19\n" +
 	"\bagent_id\x18\x01 \x01(\tR\aagentId\x12\x1d\n" +
 	"\n" +
@@ -1018,8 +803,8 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\tgang_cert\x18\x05 \x01(\fR\bgangCert\x12\x17\n" +
 	"\agang_ca\x18\x06 \x01(\fR\x06gangCa\x12!\n" +
 	"\fcluster_name\x18\a \x01(\tR\vclusterName\x12\"\n" +
-	"\finstallation\x18\b \x01(\tR\finstallation\x12\x17\n" +
-	"\aboot_id\x18\t \x01(\tR\x06bootId\"b\n" +
+	"\finstallation\x18\b \x01(\tR\finstallationJ\x04\b\t\x10\n" +
+	"\"b\n" +
 	"\x0eAssignedRecord\x128\n" +
 	"\n" +
 	"assignment\x18\x01 \x01(\v2\x18.sky.agent.v1.AssignmentR\n" +
@@ -1047,19 +832,11 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12/\n" +
 	"\afailure\x18\x02 \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x19\n" +
 	"\bgrace_ms\x18\x03 \x01(\x03R\agraceMs\x12\x13\n" +
-	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\"\x7f\n" +
-	"\fResultRecord\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x15\n" +
-	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x18\n" +
-	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12,\n" +
-	"\x04file\x18\x04 \x01(\v2\x18.sky.state.v1.StoredFileR\x04file\"\x86\x01\n" +
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\"\x86\x01\n" +
 	"\vEndedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
 	"\astreams\x18\x02 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\x122\n" +
-	"\x06report\x18\x03 \x01(\v2\x1a.sky.agent.v1.MemberReportR\x06report\"N\n" +
-	"\tOffRecord\x12,\n" +
-	"\x03why\x18\x01 \x01(\v2\x1a.sky.agent.v1.AutostoppingR\x03why\x12\x13\n" +
-	"\x05at_ms\x18\x02 \x01(\x03R\x04atMsB\"Z aloft/proto/sky/agent/v1;agentv1b\x06proto3"
+	"\x06report\x18\x03 \x01(\v2\x1a.sky.agent.v1.MemberReportR\x06reportB\"Z aloft/proto/sky/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sky_agent_v1_journal_proto_rawDescOnce sync.Once
@@ -1073,7 +850,7 @@ func file_sky_agent_v1_journal_proto_rawDescGZIP() []byte {
 	return file_sky_agent_v1_journal_proto_rawDescData
 }
 
-var file_sky_agent_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_sky_agent_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_sky_agent_v1_journal_proto_goTypes = []any{
 	(*JournalRecord)(nil),  // 0: sky.agent.v1.JournalRecord
 	(*NodeIdentity)(nil),   // 1: sky.agent.v1.NodeIdentity
@@ -1083,43 +860,34 @@ var file_sky_agent_v1_journal_proto_goTypes = []any{
 	(*ReleaseRecord)(nil),  // 5: sky.agent.v1.ReleaseRecord
 	(*StopRecord)(nil),     // 6: sky.agent.v1.StopRecord
 	(*StopCause)(nil),      // 7: sky.agent.v1.StopCause
-	(*ResultRecord)(nil),   // 8: sky.agent.v1.ResultRecord
-	(*EndedRecord)(nil),    // 9: sky.agent.v1.EndedRecord
-	(*OffRecord)(nil),      // 10: sky.agent.v1.OffRecord
-	(*Status)(nil),         // 11: sky.agent.v1.Status
-	(*NodePolicy)(nil),     // 12: sky.agent.v1.NodePolicy
-	(*Assignment)(nil),     // 13: sky.agent.v1.Assignment
-	(*v1.Failure)(nil),     // 14: sky.state.v1.Failure
-	(*v1.StoredFile)(nil),  // 15: sky.state.v1.StoredFile
-	(*StreamEnd)(nil),      // 16: sky.agent.v1.StreamEnd
-	(*MemberReport)(nil),   // 17: sky.agent.v1.MemberReport
-	(*Autostopping)(nil),   // 18: sky.agent.v1.Autostopping
+	(*EndedRecord)(nil),    // 8: sky.agent.v1.EndedRecord
+	(*Status)(nil),         // 9: sky.agent.v1.Status
+	(*NodePolicy)(nil),     // 10: sky.agent.v1.NodePolicy
+	(*Assignment)(nil),     // 11: sky.agent.v1.Assignment
+	(*v1.Failure)(nil),     // 12: sky.state.v1.Failure
+	(*StreamEnd)(nil),      // 13: sky.agent.v1.StreamEnd
+	(*MemberReport)(nil),   // 14: sky.agent.v1.MemberReport
 }
 var file_sky_agent_v1_journal_proto_depIdxs = []int32{
 	1,  // 0: sky.agent.v1.JournalRecord.identity:type_name -> sky.agent.v1.NodeIdentity
 	2,  // 1: sky.agent.v1.JournalRecord.assigned:type_name -> sky.agent.v1.AssignedRecord
 	3,  // 2: sky.agent.v1.JournalRecord.applied:type_name -> sky.agent.v1.AppliedRecord
-	11, // 3: sky.agent.v1.JournalRecord.status:type_name -> sky.agent.v1.Status
-	12, // 4: sky.agent.v1.JournalRecord.policy:type_name -> sky.agent.v1.NodePolicy
+	9,  // 3: sky.agent.v1.JournalRecord.status:type_name -> sky.agent.v1.Status
+	10, // 4: sky.agent.v1.JournalRecord.policy:type_name -> sky.agent.v1.NodePolicy
 	4,  // 5: sky.agent.v1.JournalRecord.grant:type_name -> sky.agent.v1.GrantRecord
 	5,  // 6: sky.agent.v1.JournalRecord.release:type_name -> sky.agent.v1.ReleaseRecord
-	8,  // 7: sky.agent.v1.JournalRecord.result_due:type_name -> sky.agent.v1.ResultRecord
-	8,  // 8: sky.agent.v1.JournalRecord.result_stored:type_name -> sky.agent.v1.ResultRecord
-	6,  // 9: sky.agent.v1.JournalRecord.stop:type_name -> sky.agent.v1.StopRecord
-	10, // 10: sky.agent.v1.JournalRecord.off:type_name -> sky.agent.v1.OffRecord
-	9,  // 11: sky.agent.v1.JournalRecord.ended:type_name -> sky.agent.v1.EndedRecord
-	13, // 12: sky.agent.v1.AssignedRecord.assignment:type_name -> sky.agent.v1.Assignment
-	7,  // 13: sky.agent.v1.StopRecord.cause:type_name -> sky.agent.v1.StopCause
-	14, // 14: sky.agent.v1.StopCause.failure:type_name -> sky.state.v1.Failure
-	15, // 15: sky.agent.v1.ResultRecord.file:type_name -> sky.state.v1.StoredFile
-	16, // 16: sky.agent.v1.EndedRecord.streams:type_name -> sky.agent.v1.StreamEnd
-	17, // 17: sky.agent.v1.EndedRecord.report:type_name -> sky.agent.v1.MemberReport
-	18, // 18: sky.agent.v1.OffRecord.why:type_name -> sky.agent.v1.Autostopping
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	6,  // 7: sky.agent.v1.JournalRecord.stop:type_name -> sky.agent.v1.StopRecord
+	8,  // 8: sky.agent.v1.JournalRecord.ended:type_name -> sky.agent.v1.EndedRecord
+	11, // 9: sky.agent.v1.AssignedRecord.assignment:type_name -> sky.agent.v1.Assignment
+	7,  // 10: sky.agent.v1.StopRecord.cause:type_name -> sky.agent.v1.StopCause
+	12, // 11: sky.agent.v1.StopCause.failure:type_name -> sky.state.v1.Failure
+	13, // 12: sky.agent.v1.EndedRecord.streams:type_name -> sky.agent.v1.StreamEnd
+	14, // 13: sky.agent.v1.EndedRecord.report:type_name -> sky.agent.v1.MemberReport
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_journal_proto_init() }
@@ -1139,13 +907,8 @@ func file_sky_agent_v1_journal_proto_init() {
 		(*JournalRecord_Policy)(nil),
 		(*JournalRecord_Grant)(nil),
 		(*JournalRecord_Release)(nil),
-		(*JournalRecord_ResultDue)(nil),
-		(*JournalRecord_ResultStored)(nil),
 		(*JournalRecord_Stop)(nil),
-		(*JournalRecord_BusyUntilMs)(nil),
 		(*JournalRecord_StatusMade)(nil),
-		(*JournalRecord_Off)(nil),
-		(*JournalRecord_GangClosed)(nil),
 		(*JournalRecord_Ended)(nil),
 	}
 	type x struct{}
@@ -1154,7 +917,7 @@ func file_sky_agent_v1_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_agent_v1_journal_proto_rawDesc), len(file_sky_agent_v1_journal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
