@@ -29,6 +29,12 @@ type Draft struct {
 // NewDraft begins to change s at now.
 func NewDraft(s *Snapshot, now time.Time) *Draft {
 	s.sort()
+	if s.Busy == nil {
+		s.Busy = map[string]bool{}
+	}
+	if s.Looks == nil {
+		s.Looks = map[string]time.Time{}
+	}
 	return &Draft{
 		Snapshot: s, Now: now,
 		NodesDirty: map[string]bool{}, JobsDirty: map[string]bool{}, IntentsDirty: map[string]*statev1.Intent{},
@@ -82,9 +88,6 @@ func (d *Draft) Dirty() bool {
 func (d *Draft) Apply(a Action) {
 	n := d.node(a.Node())
 	if a.Effect() {
-		if d.Busy == nil {
-			d.Busy = map[string]bool{}
-		}
 		d.Busy[a.Node()] = true
 	}
 	switch a := a.(type) {

@@ -102,9 +102,6 @@ func (d *Draft) pace(n *statev1.Node) {
 }
 
 func (d *Draft) look(n *statev1.Node, after time.Duration) {
-	if d.Looks == nil {
-		d.Looks = map[string]time.Time{}
-	}
 	d.Looks[n.GetId()] = d.Now.Add(after + state.Jitter(after/8+time.Microsecond, d.Policy.Seed, n.GetId(), d.Now.String()))
 }
 

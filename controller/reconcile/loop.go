@@ -319,12 +319,6 @@ func (l *Loop) step(ctx context.Context, id string, c *cluster, obs []plan.Obser
 	}
 	c.failures = 0
 	c.busy, c.looks = d.Busy, d.Looks
-	if c.busy == nil {
-		c.busy = map[string]bool{}
-	}
-	if c.looks == nil {
-		c.looks = map[string]time.Time{}
-	}
 	for _, a := range effects {
 		l.start(ctx, id, c, d, a)
 	}
