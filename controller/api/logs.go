@@ -68,7 +68,17 @@ func (s *Server) Logs(r *controlv1.LogsRequest, out grpc.ServerStreamingServer[c
 		})
 	}
 	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
+	go func() {
+		wg.Wait()
+		if r.GetFollow() {
+			// The streams may end before the job does: its files are still on their way.
+			select {
+			case <-jw.over:
+			case <-ctx.Done():
+			}
+		}
+		close(done)
+	}()
 	for {
 		frames := m.take()
 		for _, f := range frames {

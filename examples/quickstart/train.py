@@ -201,7 +201,8 @@ def main():
         loss, accuracy = model.evaluate(train_x)
         test_loss, test_accuracy = model.evaluate(test_x)
         history.append({"loss": loss, "accuracy": accuracy, "test_loss": test_loss, "test_accuracy": test_accuracy})
-        print(f"epoch {epoch:3d}/{EPOCHS}  loss {loss:.4f}  accuracy {accuracy:.3f}", flush=True)
+        if epoch == 1 or epoch % 25 == 0:
+            print(f"epoch {epoch:3d}/{EPOCHS}  loss {loss:.4f}  accuracy {accuracy:.3f}", flush=True)
 
     write_predictions("pred_train.csv", model, train_x)
     write_predictions("pred_test.csv", model, test_x)
