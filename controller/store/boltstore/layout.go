@@ -90,10 +90,6 @@ func nameKey(project string, k store.Kind, name string) string {
 	return project + sep + string(k) + sep + name
 }
 
-func indexKey(k store.Kind, e store.IndexEntry, id string) string {
-	return string(k) + sep + e.Index + sep + e.Value + sep + id
-}
-
 func dueKey(ms int64, k store.Key) string { return be64(uint64(max(ms, 0))) + objKey(k.Kind, k.ID) }
 
 func intentKey(nodeID string, attempt int32) string { return nodeID + sep + be32(uint32(attempt)) }

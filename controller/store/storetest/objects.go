@@ -291,9 +291,8 @@ func transactions() []testCase {
 				}()
 				_, _ = e.Update(e.ctx, func(tx store.Tx) error {
 					_ = tx.Put(store.Cluster, "c", cluster("c", "n"))
-					var m map[string]string
-					m["x"] = "y"
-					return nil
+					none := numbered("", 0)
+					return errors.New(none[len(none)])
 				})
 			}()
 			e.view(func(tx store.Tx) error { e.same(0, len(store.Clusters(tx))); return nil })
