@@ -61,7 +61,7 @@ func (f *follower) run(ctx context.Context, detach bool) error {
 	if f.json {
 		p.json = f.a.ndjson
 	}
-	err = f.a.streamLogs(ctx, f.c, &controlv1.LogsRequest{JobId: f.resp.GetJobId(), Follow: true, Streams: []string{"setup", "run", "check"}}, p)
+	err = f.a.streamLogs(ctx, f.c, &controlv1.LogsRequest{JobId: f.resp.GetJobId(), Follow: true, Streams: []string{"setup", "run"}}, p)
 	if err != nil {
 		return err
 	}
