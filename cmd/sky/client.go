@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"aloft/controller/socket"
 	controlv1 "aloft/proto/sky/control/v1"
@@ -33,37 +35,40 @@ func (c *client) Close() { c.conn.Close() }
 // errNoController says that none answers on the socket.
 var errNoController = errors.New("no controller is running")
 
-// connect reaches the controller, starting one when none answers, and replaces one of another build.
+// connectLimit is how long a controller that is being born, or dying, is waited for.
+const connectLimit = 30 * time.Second
+
+// connect reaches the controller, starting one when none answers, and replaces one of another build. A controller that
+// dies between two steps of this is simply followed by the next.
 func (a *app) connect(ctx context.Context) (*client, error) {
-	c, info, err := a.dial(ctx)
-	switch {
-	case errors.Is(err, errNoController):
-		if err := a.startController(ctx); err != nil {
+	limit := time.Now().Add(connectLimit)
+	for {
+		c, info, err := a.dial(ctx)
+		switch {
+		case errors.Is(err, errNoController):
+			if time.Now().After(limit) {
+				return nil, &exitError{code: exitFailure, err: fmt.Errorf("no controller answers: see %s", filepath.Join(a.home, "controller.log"))}
+			}
+			if err := a.startController(ctx); err != nil {
+				return nil, err
+			}
+			continue
+		case err != nil:
 			return nil, err
+		case info.GetVersion() == version && info.GetCommit() == commit:
+			return c, nil
 		}
-		c, _, err = a.dial(ctx)
-		return c, err
-	case err != nil:
-		return nil, err
-	}
-	if info.GetVersion() != version || info.GetCommit() != commit {
 		// The daemon is of another build: it finishes its commits and goes; agents and jobs run on without it.
 		a.note("Replacing the controller of version %s by %s.", info.GetVersion(), version)
-		if _, err := c.Shutdown(ctx, &controlv1.ShutdownRequest{}); err != nil {
-			c.Close()
+		_, err = c.Shutdown(ctx, &controlv1.ShutdownRequest{})
+		c.Close()
+		if err != nil && status.Code(err) != codes.Unavailable {
 			return nil, rpcError("stop the old controller", err)
 		}
-		c.Close()
 		if err := a.waitGone(ctx, info.GetPid()); err != nil {
 			return nil, err
 		}
-		if err := a.startController(ctx); err != nil {
-			return nil, err
-		}
-		c, _, err = a.dial(ctx)
-		return c, err
 	}
-	return c, nil
 }
 
 // dial reaches a running controller; errNoController when none answers.
@@ -106,6 +111,9 @@ func (a *app) dial(ctx context.Context) (*client, *controlv1.InfoResponse, error
 		c.Close()
 		if ctx.Err() != nil {
 			return nil, nil, &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+		}
+		if status.Code(err) == codes.Unavailable {
+			return nil, nil, errNoController // it died as we called
 		}
 		return nil, nil, rpcError("ask the controller who it is", err)
 	}
@@ -183,7 +191,16 @@ func (a *app) startController(ctx context.Context) error {
 		return &exitError{code: exitFailure, err: fmt.Errorf("the controller did not answer within 30 s: see %s", logPath)}
 	case x := <-got:
 		switch {
-		case x.line == "ready" || x.line == "running":
+		case x.line == "ready":
+			return nil
+		case x.line == "running":
+			// Another one has the home: it is being born or it is dying.
+			pause := time.NewTimer(20 * time.Millisecond)
+			defer pause.Stop()
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+			}
 			return nil
 		case x.line != "":
 			return &exitError{code: exitConfig, err: errors.New(strings.ReplaceAll(x.line, "\\n", "\n"))}

@@ -154,7 +154,7 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 		from := uint64(tx.Rev())
 		res, err := desired.Launch(tx, desired.LaunchSpec{Project: r.GetProject(), User: r.GetUser(), ClusterName: name, Seed: seed,
 			Task: proto.CloneOf(r.GetTask()), HasJob: r.GetHasRun(), WithSetup: !r.GetNoSetup() && !(r.GetFast() && exists), SealedSecrets: sealed, RequestID: r.GetRequestId(),
-			Candidates: cands, Autostop: r.GetAutostop(), Budget: r.GetTask().GetBudget(), RetryUntilUp: r.GetRetryUntilUp(), CommandLine: r.GetCommandLine(), Now: now})
+			Candidates: cands, Autostop: r.GetAutostop(), Budget: clusterBudget(r.GetTask().GetBudget()), RetryUntilUp: r.GetRetryUntilUp(), CommandLine: r.GetCommandLine(), Now: now})
 		if err != nil {
 			return err
 		}
@@ -167,6 +167,14 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 	_ = rev
 	s.o.Kick(out.GetClusterId())
 	return out, nil
+}
+
+// clusterBudget is the part of a task's budget that holds for its cluster: money. The duration is the job's own.
+func clusterBudget(b *statev1.Budget) *statev1.Budget {
+	if b.GetMaxCost() == 0 && b.GetMaxHourlyCost() == 0 {
+		return nil
+	}
+	return &statev1.Budget{MaxCost: b.GetMaxCost(), MaxHourlyCost: b.GetMaxHourlyCost()}
 }
 
 // fillLaunch writes the answer. Its rev is the one before the launch, so that a watch from there misses nothing.
