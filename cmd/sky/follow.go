@@ -35,6 +35,9 @@ type heldLine struct {
 	prefix []byte
 	cont   bool // the start of this line is on the screen already
 	atMS   int64
+	slot   int32
+	stream string
+	next   uint64 // offset of the byte after the last one taken
 }
 
 func (a *app) newLogPrinter(name string, timestamps bool) *logPrinter {
@@ -88,22 +91,23 @@ type jsonLog struct {
 
 // frame prints what is whole of a frame.
 func (p *logPrinter) frame(f *controlv1.LogFrame) error {
+	if f.GetEnd() {
+		return nil
+	}
+	key := fmt.Sprintf("%d/%s", f.GetSlot(), f.GetStream())
+	h := p.held[key]
+	if h == nil {
+		h = &heldLine{slot: f.GetSlot(), stream: f.GetStream()}
+		p.held[key] = h
+	}
+	h.next = f.GetOffset() + uint64(len(f.GetData())) + f.GetGap()
 	if p.json != nil {
-		if f.GetEnd() {
-			return nil
-		}
 		return p.json(jsonLog{Type: "log", Rank: f.GetRank(), Slot: f.GetSlot(), Stream: f.GetStream(), Offset: f.GetOffset(),
 			AtMS: f.GetAtMs(), FD: f.GetFd(), Data: string(f.GetData()), Gap: f.GetGap()})
 	}
 	p.a.mu.Lock()
 	defer p.a.mu.Unlock()
 	p.a.clearSpinner()
-	key := fmt.Sprintf("%d/%s", f.GetSlot(), f.GetStream())
-	h := p.held[key]
-	if h == nil {
-		h = &heldLine{}
-		p.held[key] = h
-	}
 	if len(h.prefix) == 0 || f.GetPid() != 0 {
 		h.prefix = []byte(p.prefix(f))
 	}
@@ -179,11 +183,57 @@ func (p *logPrinter) finish() error {
 	return p.flush()
 }
 
-// streamLogs prints a job's log until its end (follow) or until what there is has been printed. It resumes nothing:
-// the controller keeps the offsets, a broken call is reported.
+// positions is how far every stream has been taken.
+func (p *logPrinter) positions() []*controlv1.LogPosition {
+	var out []*controlv1.LogPosition
+	for _, h := range p.held {
+		out = append(out, &controlv1.LogPosition{Slot: h.slot, Stream: h.stream, Offset: h.next})
+	}
+	return out
+}
+
+// lost reports whether a call broke because its controller is gone, not because of what was asked.
+func lost(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && status.Code(err) == codes.Unavailable && failureOf(err) == nil
+}
+
+// streamLogs prints a job's log until its end (follow) or until what there is has been printed. When the controller dies
+// meanwhile it goes on with the next one, at the byte where it was.
 func (a *app) streamLogs(ctx context.Context, c *client, r *controlv1.LogsRequest, p *logPrinter) error {
+	for {
+		err := a.streamLogsOnce(ctx, c, r, p)
+		if !errors.Is(err, errLost) {
+			return err
+		}
+		if err := a.reconnect(ctx, c); err != nil {
+			return err
+		}
+		r.Resume = p.positions()
+	}
+}
+
+// errLost says that the controller is gone and the call can be made again.
+var errLost = errors.New("the controller is gone")
+
+// reconnect puts c on the next controller.
+func (a *app) reconnect(ctx context.Context, c *client) error {
+	n, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	c.conn.Close()
+	*c = *n
+	return nil
+}
+
+func (a *app) streamLogsOnce(ctx context.Context, c *client, r *controlv1.LogsRequest, p *logPrinter) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	st, err := c.Logs(ctx, r)
 	if err != nil {
+		if lost(ctx, err) {
+			return errLost
+		}
 		return rpcError("read the log", err)
 	}
 	type item struct {
@@ -218,6 +268,9 @@ func (a *app) streamLogs(ctx context.Context, c *client, r *controlv1.LogsReques
 				p.finish()
 				return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 			}
+		}
+		if x.err != nil && lost(ctx, x.err) {
+			return errors.Join(errLost, p.flush())
 		}
 		if x.err != nil {
 			if ferr := p.finish(); ferr != nil {

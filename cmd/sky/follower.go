@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,17 +39,15 @@ type follower struct {
 
 // run ends with nil when the job succeeded, else with the error that carries the exit code.
 func (f *follower) run(ctx context.Context, detach bool) error {
-	wctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	events, err := f.c.Watch(wctx, &controlv1.WatchRequest{FromRev: f.resp.GetRev(), ClusterId: f.resp.GetClusterId()})
-	if err != nil {
-		return rpcError("watch the launch", err)
+	ready, err := f.watch(ctx, detach)
+	for errors.Is(err, errLost) {
+		if err = f.a.reconnect(ctx, f.c); err == nil {
+			ready, err = f.watch(ctx, detach)
+		}
 	}
-	ready, err := f.untilRunning(ctx, events, detach)
 	if err != nil || ready == nil {
 		return err
 	}
-	cancel()
 	if f.resp.GetJobId() == "" {
 		f.say("%s Cluster %s is up.", f.a.style(styleGreen, "✓"), f.resp.GetClusterName())
 		return nil
@@ -68,6 +67,25 @@ func (f *follower) run(ctx context.Context, detach bool) error {
 	return f.a.conclude(ctx, f.c, f.resp.GetJobId(), f.json, f.results)
 }
 
+// watch is one watch of the launch, under one controller.
+func (f *follower) watch(ctx context.Context, detach bool) (*controlv1.ClusterView, error) {
+	wctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	events, err := f.c.Watch(wctx, &controlv1.WatchRequest{FromRev: f.resp.GetRev(), ClusterId: f.resp.GetClusterId()})
+	if err != nil {
+		return nil, f.broken(ctx, err)
+	}
+	return f.untilRunning(ctx, events, detach)
+}
+
+// broken is errLost when the controller is gone, else what is wrong with the call.
+func (f *follower) broken(ctx context.Context, err error) error {
+	if lost(ctx, err) {
+		return errLost
+	}
+	return rpcError("watch the launch", err)
+}
+
 func (f *follower) say(format string, args ...any) { f.a.sayUnless(f.json, format, args...) }
 
 // untilRunning shows the cluster's way up and returns once the job has begun to write (or is over), or, with detach or
@@ -82,7 +100,7 @@ func (f *follower) untilRunning(ctx context.Context, events interface {
 	for {
 		ev, err := events.Recv()
 		if err != nil {
-			return nil, rpcError("watch the launch", err)
+			return nil, f.broken(ctx, err)
 		}
 		view, done, err := f.step(ev.GetCluster(), ev.GetJob(), detach)
 		if done || err != nil {
@@ -95,13 +113,13 @@ func (f *follower) look(ctx context.Context, detach bool) (*controlv1.ClusterVie
 	if f.resp.GetJobId() != "" {
 		ans, err := f.c.GetJob(ctx, &controlv1.GetJobRequest{JobId: f.resp.GetJobId()})
 		if err != nil {
-			return nil, true, rpcError("read the job", err)
+			return nil, true, f.broken(ctx, err)
 		}
 		return f.step(ans.GetCluster(), ans.GetJob(), detach)
 	}
 	ans, err := f.c.Clusters(ctx, &controlv1.ClustersQuery{Names: []string{f.resp.GetClusterName()}})
 	if err != nil {
-		return nil, true, rpcError("read the cluster", err)
+		return nil, true, f.broken(ctx, err)
 	}
 	for _, v := range ans.GetClusters() {
 		if v.GetCluster().GetId() == f.resp.GetClusterId() {

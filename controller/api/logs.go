@@ -248,8 +248,8 @@ func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *job
 	}
 	for _, name := range streamNames(job, slot, r.GetStreams()) {
 		key := &agentv1.StreamKey{JobId: job.GetId(), Attempt: job.GetAttempt(), Slot: slot, Name: name}
-		var from uint64
-		if r.GetTail() > 0 {
+		from, resumed := resumeAt(r, slot, name)
+		if !resumed && r.GetTail() > 0 {
 			off, err := s.o.Logs.TailOffset(key, int(r.GetTail()))
 			if err != nil {
 				return fmt.Errorf("find the last lines: %w", err)
@@ -297,6 +297,16 @@ func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *job
 		}
 	}
 	return nil
+}
+
+// resumeAt is where a caller that was cut off goes on.
+func resumeAt(r *controlv1.LogsRequest, slot int32, stream string) (uint64, bool) {
+	for _, p := range r.GetResume() {
+		if p.GetSlot() == slot && p.GetStream() == stream {
+			return p.GetOffset(), true
+		}
+	}
+	return 0, false
 }
 
 // waitPID gives the status that names a rank's pid the moment it needs to arrive beside its first bytes.

@@ -1924,6 +1924,7 @@ type LogsRequest struct {
 	Follow        bool                   `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
 	Tail          int64                  `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`      // last N lines per rank; 0 = everything
 	Streams       []string               `protobuf:"bytes,4,rep,name=streams,proto3" json:"streams,omitempty"` // setup, run, check; empty = setup and run
+	Resume        []*LogPosition         `protobuf:"bytes,5,rep,name=resume,proto3" json:"resume,omitempty"`   // go on from here after a broken call; tail is ignored for these
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1986,6 +1987,74 @@ func (x *LogsRequest) GetStreams() []string {
 	return nil
 }
 
+func (x *LogsRequest) GetResume() []*LogPosition {
+	if x != nil {
+		return x.Resume
+	}
+	return nil
+}
+
+// LogPosition says how far a stream has been read.
+type LogPosition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Slot          int32                  `protobuf:"varint,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	Stream        string                 `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
+	Offset        uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"` // of the next byte wanted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPosition) Reset() {
+	*x = LogPosition{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPosition) ProtoMessage() {}
+
+func (x *LogPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
+func (*LogPosition) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *LogPosition) GetSlot() int32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *LogPosition) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *LogPosition) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 // LogFrame is a run of bytes of one stream, or the end of the job.
 type LogFrame struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2007,7 +2076,7 @@ type LogFrame struct {
 
 func (x *LogFrame) Reset() {
 	*x = LogFrame{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[28]
+	mi := &file_sky_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2088,7 @@ func (x *LogFrame) String() string {
 func (*LogFrame) ProtoMessage() {}
 
 func (x *LogFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[28]
+	mi := &file_sky_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2101,7 @@ func (x *LogFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogFrame.ProtoReflect.Descriptor instead.
 func (*LogFrame) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LogFrame) GetSlot() int32 {
@@ -2129,7 +2198,7 @@ type BlobRef struct {
 
 func (x *BlobRef) Reset() {
 	*x = BlobRef{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[29]
+	mi := &file_sky_control_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2210,7 @@ func (x *BlobRef) String() string {
 func (*BlobRef) ProtoMessage() {}
 
 func (x *BlobRef) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[29]
+	mi := &file_sky_control_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2223,7 @@ func (x *BlobRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRef.ProtoReflect.Descriptor instead.
 func (*BlobRef) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BlobRef) GetSha256() string {
@@ -2184,7 +2253,7 @@ type PutBlobsRequest struct {
 
 func (x *PutBlobsRequest) Reset() {
 	*x = PutBlobsRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[30]
+	mi := &file_sky_control_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2265,7 @@ func (x *PutBlobsRequest) String() string {
 func (*PutBlobsRequest) ProtoMessage() {}
 
 func (x *PutBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[30]
+	mi := &file_sky_control_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2278,7 @@ func (x *PutBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobsRequest.ProtoReflect.Descriptor instead.
 func (*PutBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PutBlobsRequest) GetPart() isPutBlobsRequest_Part {
@@ -2262,7 +2331,7 @@ type BlobList struct {
 
 func (x *BlobList) Reset() {
 	*x = BlobList{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[31]
+	mi := &file_sky_control_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +2343,7 @@ func (x *BlobList) String() string {
 func (*BlobList) ProtoMessage() {}
 
 func (x *BlobList) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[31]
+	mi := &file_sky_control_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +2356,7 @@ func (x *BlobList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobList.ProtoReflect.Descriptor instead.
 func (*BlobList) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *BlobList) GetBlobs() []*BlobRef {
@@ -2308,7 +2377,7 @@ type BlobPart struct {
 
 func (x *BlobPart) Reset() {
 	*x = BlobPart{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[32]
+	mi := &file_sky_control_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2320,7 +2389,7 @@ func (x *BlobPart) String() string {
 func (*BlobPart) ProtoMessage() {}
 
 func (x *BlobPart) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[32]
+	mi := &file_sky_control_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2333,7 +2402,7 @@ func (x *BlobPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPart.ProtoReflect.Descriptor instead.
 func (*BlobPart) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *BlobPart) GetSha256() string {
@@ -2370,7 +2439,7 @@ type PutBlobsResponse struct {
 
 func (x *PutBlobsResponse) Reset() {
 	*x = PutBlobsResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[33]
+	mi := &file_sky_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2382,7 +2451,7 @@ func (x *PutBlobsResponse) String() string {
 func (*PutBlobsResponse) ProtoMessage() {}
 
 func (x *PutBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[33]
+	mi := &file_sky_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2395,7 +2464,7 @@ func (x *PutBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobsResponse.ProtoReflect.Descriptor instead.
 func (*PutBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PutBlobsResponse) GetPart() isPutBlobsResponse_Part {
@@ -2449,7 +2518,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[34]
+	mi := &file_sky_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2530,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[34]
+	mi := &file_sky_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2543,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetBlobRequest) GetSha256() string {
@@ -2501,7 +2570,7 @@ type BlobData struct {
 
 func (x *BlobData) Reset() {
 	*x = BlobData{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[35]
+	mi := &file_sky_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2513,7 +2582,7 @@ func (x *BlobData) String() string {
 func (*BlobData) ProtoMessage() {}
 
 func (x *BlobData) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[35]
+	mi := &file_sky_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2526,7 +2595,7 @@ func (x *BlobData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobData.ProtoReflect.Descriptor instead.
 func (*BlobData) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BlobData) GetData() []byte {
@@ -2552,7 +2621,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[36]
+	mi := &file_sky_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2564,7 +2633,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[36]
+	mi := &file_sky_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2577,7 +2646,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CheckRequest) GetInfra() []string {
@@ -2601,7 +2670,7 @@ type InfraCheck struct {
 
 func (x *InfraCheck) Reset() {
 	*x = InfraCheck{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[37]
+	mi := &file_sky_control_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2682,7 @@ func (x *InfraCheck) String() string {
 func (*InfraCheck) ProtoMessage() {}
 
 func (x *InfraCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[37]
+	mi := &file_sky_control_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2695,7 @@ func (x *InfraCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfraCheck.ProtoReflect.Descriptor instead.
 func (*InfraCheck) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *InfraCheck) GetName() string {
@@ -2680,7 +2749,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[38]
+	mi := &file_sky_control_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2692,7 +2761,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[38]
+	mi := &file_sky_control_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2705,7 +2774,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CheckResponse) GetInfra() []*InfraCheck {
@@ -2727,7 +2796,7 @@ type OffersRequest struct {
 
 func (x *OffersRequest) Reset() {
 	*x = OffersRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	mi := &file_sky_control_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +2808,7 @@ func (x *OffersRequest) String() string {
 func (*OffersRequest) ProtoMessage() {}
 
 func (x *OffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	mi := &file_sky_control_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2821,7 @@ func (x *OffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffersRequest.ProtoReflect.Descriptor instead.
 func (*OffersRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OffersRequest) GetAccelerator() string {
@@ -2792,7 +2861,7 @@ type OffersResponse struct {
 
 func (x *OffersResponse) Reset() {
 	*x = OffersResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[40]
+	mi := &file_sky_control_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2804,7 +2873,7 @@ func (x *OffersResponse) String() string {
 func (*OffersResponse) ProtoMessage() {}
 
 func (x *OffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[40]
+	mi := &file_sky_control_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2817,7 +2886,7 @@ func (x *OffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffersResponse.ProtoReflect.Descriptor instead.
 func (*OffersResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *OffersResponse) GetOffers() []*v1.Candidate {
@@ -2836,7 +2905,7 @@ type GcRequest struct {
 
 func (x *GcRequest) Reset() {
 	*x = GcRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[41]
+	mi := &file_sky_control_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +2917,7 @@ func (x *GcRequest) String() string {
 func (*GcRequest) ProtoMessage() {}
 
 func (x *GcRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[41]
+	mi := &file_sky_control_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2861,7 +2930,7 @@ func (x *GcRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcRequest.ProtoReflect.Descriptor instead.
 func (*GcRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GcRequest) GetDelete() bool {
@@ -2888,7 +2957,7 @@ type Orphan struct {
 
 func (x *Orphan) Reset() {
 	*x = Orphan{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[42]
+	mi := &file_sky_control_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2900,7 +2969,7 @@ func (x *Orphan) String() string {
 func (*Orphan) ProtoMessage() {}
 
 func (x *Orphan) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[42]
+	mi := &file_sky_control_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2913,7 +2982,7 @@ func (x *Orphan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orphan.ProtoReflect.Descriptor instead.
 func (*Orphan) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Orphan) GetProvider() string {
@@ -2991,7 +3060,7 @@ type GcResponse struct {
 
 func (x *GcResponse) Reset() {
 	*x = GcResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[43]
+	mi := &file_sky_control_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3003,7 +3072,7 @@ func (x *GcResponse) String() string {
 func (*GcResponse) ProtoMessage() {}
 
 func (x *GcResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[43]
+	mi := &file_sky_control_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3016,7 +3085,7 @@ func (x *GcResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcResponse.ProtoReflect.Descriptor instead.
 func (*GcResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GcResponse) GetOrphans() []*Orphan {
@@ -3057,7 +3126,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[44]
+	mi := &file_sky_control_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3069,7 +3138,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[44]
+	mi := &file_sky_control_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3082,7 +3151,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WhyRequest) GetProject() string {
@@ -3112,7 +3181,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[45]
+	mi := &file_sky_control_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3124,7 +3193,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[45]
+	mi := &file_sky_control_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3137,7 +3206,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WhyResponse) GetSubject() string {
@@ -3185,7 +3254,7 @@ type CostReportRequest struct {
 
 func (x *CostReportRequest) Reset() {
 	*x = CostReportRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[46]
+	mi := &file_sky_control_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3197,7 +3266,7 @@ func (x *CostReportRequest) String() string {
 func (*CostReportRequest) ProtoMessage() {}
 
 func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[46]
+	mi := &file_sky_control_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3210,7 +3279,7 @@ func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportRequest.ProtoReflect.Descriptor instead.
 func (*CostReportRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CostReportRequest) GetProject() string {
@@ -3242,7 +3311,7 @@ type CostRow struct {
 
 func (x *CostRow) Reset() {
 	*x = CostRow{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[47]
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3323,7 @@ func (x *CostRow) String() string {
 func (*CostRow) ProtoMessage() {}
 
 func (x *CostRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[47]
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3336,7 @@ func (x *CostRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostRow.ProtoReflect.Descriptor instead.
 func (*CostRow) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CostRow) GetName() string {
@@ -3329,7 +3398,7 @@ type CostReportResponse struct {
 
 func (x *CostReportResponse) Reset() {
 	*x = CostReportResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3410,7 @@ func (x *CostReportResponse) String() string {
 func (*CostReportResponse) ProtoMessage() {}
 
 func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3423,7 @@ func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportResponse.ProtoReflect.Descriptor instead.
 func (*CostReportResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CostReportResponse) GetRows() []*CostRow {
@@ -3540,12 +3609,17 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"WatchEvent\x12)\n" +
 	"\x05event\x18\x01 \x01(\v2\x13.sky.state.v1.EventR\x05event\x125\n" +
 	"\acluster\x18\x02 \x01(\v2\x1b.sky.control.v1.ClusterViewR\acluster\x12)\n" +
-	"\x03job\x18\x03 \x01(\v2\x17.sky.control.v1.JobViewR\x03job\"j\n" +
+	"\x03job\x18\x03 \x01(\v2\x17.sky.control.v1.JobViewR\x03job\"\x9f\x01\n" +
 	"\vLogsRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x12\n" +
 	"\x04tail\x18\x03 \x01(\x03R\x04tail\x12\x18\n" +
-	"\astreams\x18\x04 \x03(\tR\astreams\"\x88\x02\n" +
+	"\astreams\x18\x04 \x03(\tR\astreams\x123\n" +
+	"\x06resume\x18\x05 \x03(\v2\x1b.sky.control.v1.LogPositionR\x06resume\"Q\n" +
+	"\vLogPosition\x12\x12\n" +
+	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\"\x88\x02\n" +
 	"\bLogFrame\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x16\n" +
@@ -3686,7 +3760,7 @@ func file_sky_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_sky_control_v1_control_proto_rawDescData
 }
 
-var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_sky_control_v1_control_proto_goTypes = []any{
 	(*InfoRequest)(nil),         // 0: sky.control.v1.InfoRequest
 	(*InfoResponse)(nil),        // 1: sky.control.v1.InfoResponse
@@ -3716,128 +3790,130 @@ var file_sky_control_v1_control_proto_goTypes = []any{
 	(*WatchRequest)(nil),        // 25: sky.control.v1.WatchRequest
 	(*WatchEvent)(nil),          // 26: sky.control.v1.WatchEvent
 	(*LogsRequest)(nil),         // 27: sky.control.v1.LogsRequest
-	(*LogFrame)(nil),            // 28: sky.control.v1.LogFrame
-	(*BlobRef)(nil),             // 29: sky.control.v1.BlobRef
-	(*PutBlobsRequest)(nil),     // 30: sky.control.v1.PutBlobsRequest
-	(*BlobList)(nil),            // 31: sky.control.v1.BlobList
-	(*BlobPart)(nil),            // 32: sky.control.v1.BlobPart
-	(*PutBlobsResponse)(nil),    // 33: sky.control.v1.PutBlobsResponse
-	(*GetBlobRequest)(nil),      // 34: sky.control.v1.GetBlobRequest
-	(*BlobData)(nil),            // 35: sky.control.v1.BlobData
-	(*CheckRequest)(nil),        // 36: sky.control.v1.CheckRequest
-	(*InfraCheck)(nil),          // 37: sky.control.v1.InfraCheck
-	(*CheckResponse)(nil),       // 38: sky.control.v1.CheckResponse
-	(*OffersRequest)(nil),       // 39: sky.control.v1.OffersRequest
-	(*OffersResponse)(nil),      // 40: sky.control.v1.OffersResponse
-	(*GcRequest)(nil),           // 41: sky.control.v1.GcRequest
-	(*Orphan)(nil),              // 42: sky.control.v1.Orphan
-	(*GcResponse)(nil),          // 43: sky.control.v1.GcResponse
-	(*WhyRequest)(nil),          // 44: sky.control.v1.WhyRequest
-	(*WhyResponse)(nil),         // 45: sky.control.v1.WhyResponse
-	(*CostReportRequest)(nil),   // 46: sky.control.v1.CostReportRequest
-	(*CostRow)(nil),             // 47: sky.control.v1.CostRow
-	(*CostReportResponse)(nil),  // 48: sky.control.v1.CostReportResponse
-	nil,                         // 49: sky.control.v1.LaunchRequest.SecretsEntry
-	nil,                         // 50: sky.control.v1.ExecRequest.SecretsEntry
-	(*v1.TaskSpec)(nil),         // 51: sky.state.v1.TaskSpec
-	(*v1.Autostop)(nil),         // 52: sky.state.v1.Autostop
-	(*v1.FileTree)(nil),         // 53: sky.state.v1.FileTree
-	(*v1.Candidate)(nil),        // 54: sky.state.v1.Candidate
-	(*v1.Failure)(nil),          // 55: sky.state.v1.Failure
-	(*v1.Cluster)(nil),          // 56: sky.state.v1.Cluster
-	(*v1.Node)(nil),             // 57: sky.state.v1.Node
-	(*v1.Job)(nil),              // 58: sky.state.v1.Job
-	(*v1.Event)(nil),            // 59: sky.state.v1.Event
-	(*v1.PlacementAttempt)(nil), // 60: sky.state.v1.PlacementAttempt
+	(*LogPosition)(nil),         // 28: sky.control.v1.LogPosition
+	(*LogFrame)(nil),            // 29: sky.control.v1.LogFrame
+	(*BlobRef)(nil),             // 30: sky.control.v1.BlobRef
+	(*PutBlobsRequest)(nil),     // 31: sky.control.v1.PutBlobsRequest
+	(*BlobList)(nil),            // 32: sky.control.v1.BlobList
+	(*BlobPart)(nil),            // 33: sky.control.v1.BlobPart
+	(*PutBlobsResponse)(nil),    // 34: sky.control.v1.PutBlobsResponse
+	(*GetBlobRequest)(nil),      // 35: sky.control.v1.GetBlobRequest
+	(*BlobData)(nil),            // 36: sky.control.v1.BlobData
+	(*CheckRequest)(nil),        // 37: sky.control.v1.CheckRequest
+	(*InfraCheck)(nil),          // 38: sky.control.v1.InfraCheck
+	(*CheckResponse)(nil),       // 39: sky.control.v1.CheckResponse
+	(*OffersRequest)(nil),       // 40: sky.control.v1.OffersRequest
+	(*OffersResponse)(nil),      // 41: sky.control.v1.OffersResponse
+	(*GcRequest)(nil),           // 42: sky.control.v1.GcRequest
+	(*Orphan)(nil),              // 43: sky.control.v1.Orphan
+	(*GcResponse)(nil),          // 44: sky.control.v1.GcResponse
+	(*WhyRequest)(nil),          // 45: sky.control.v1.WhyRequest
+	(*WhyResponse)(nil),         // 46: sky.control.v1.WhyResponse
+	(*CostReportRequest)(nil),   // 47: sky.control.v1.CostReportRequest
+	(*CostRow)(nil),             // 48: sky.control.v1.CostRow
+	(*CostReportResponse)(nil),  // 49: sky.control.v1.CostReportResponse
+	nil,                         // 50: sky.control.v1.LaunchRequest.SecretsEntry
+	nil,                         // 51: sky.control.v1.ExecRequest.SecretsEntry
+	(*v1.TaskSpec)(nil),         // 52: sky.state.v1.TaskSpec
+	(*v1.Autostop)(nil),         // 53: sky.state.v1.Autostop
+	(*v1.FileTree)(nil),         // 54: sky.state.v1.FileTree
+	(*v1.Candidate)(nil),        // 55: sky.state.v1.Candidate
+	(*v1.Failure)(nil),          // 56: sky.state.v1.Failure
+	(*v1.Cluster)(nil),          // 57: sky.state.v1.Cluster
+	(*v1.Node)(nil),             // 58: sky.state.v1.Node
+	(*v1.Job)(nil),              // 59: sky.state.v1.Job
+	(*v1.Event)(nil),            // 60: sky.state.v1.Event
+	(*v1.PlacementAttempt)(nil), // 61: sky.state.v1.PlacementAttempt
 }
 var file_sky_control_v1_control_proto_depIdxs = []int32{
-	51, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
-	49, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
-	52, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
-	53, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
-	51, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
-	50, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
-	51, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
-	54, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
+	52, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
+	50, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
+	53, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
+	54, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
+	52, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
+	51, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
+	52, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
+	55, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
 	11, // 8: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	52, // 9: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
+	53, // 9: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
 	11, // 10: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	52, // 11: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
-	55, // 12: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
+	53, // 11: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
+	56, // 12: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
 	14, // 13: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
-	56, // 14: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
-	57, // 15: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
+	57, // 14: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
+	58, // 15: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
 	16, // 16: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
-	58, // 17: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
+	59, // 17: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
 	19, // 18: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
 	21, // 19: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
 	19, // 20: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
 	16, // 21: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
-	59, // 22: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
+	60, // 22: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
 	16, // 23: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
 	19, // 24: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
-	31, // 25: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
-	32, // 26: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
-	29, // 27: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
-	31, // 28: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
-	31, // 29: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
-	37, // 30: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
-	54, // 31: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
-	55, // 32: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
-	42, // 33: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
-	59, // 34: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
-	55, // 35: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
-	60, // 36: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
-	47, // 37: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
-	0,  // 38: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
-	2,  // 39: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
-	4,  // 40: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
-	5,  // 41: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
-	7,  // 42: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
-	9,  // 43: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
-	11, // 44: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
-	12, // 45: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
-	11, // 46: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
-	13, // 47: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
-	17, // 48: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
-	20, // 49: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
-	23, // 50: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
-	25, // 51: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
-	27, // 52: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
-	30, // 53: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
-	34, // 54: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
-	36, // 55: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
-	39, // 56: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
-	41, // 57: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
-	44, // 58: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
-	46, // 59: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
-	1,  // 60: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
-	3,  // 61: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
-	6,  // 62: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
-	6,  // 63: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
-	8,  // 64: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
-	10, // 65: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
-	15, // 66: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
-	15, // 67: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
-	15, // 68: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
-	15, // 69: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
-	18, // 70: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
-	22, // 71: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
-	24, // 72: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
-	26, // 73: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
-	28, // 74: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
-	33, // 75: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
-	35, // 76: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
-	38, // 77: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
-	40, // 78: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
-	43, // 79: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
-	45, // 80: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
-	48, // 81: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
-	60, // [60:82] is the sub-list for method output_type
-	38, // [38:60] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	28, // 25: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
+	32, // 26: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
+	33, // 27: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
+	30, // 28: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
+	32, // 29: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
+	32, // 30: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
+	38, // 31: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
+	55, // 32: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
+	56, // 33: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
+	43, // 34: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
+	60, // 35: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
+	56, // 36: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
+	61, // 37: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
+	48, // 38: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
+	0,  // 39: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
+	2,  // 40: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
+	4,  // 41: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
+	5,  // 42: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
+	7,  // 43: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
+	9,  // 44: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
+	11, // 45: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
+	12, // 46: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
+	11, // 47: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
+	13, // 48: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
+	17, // 49: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
+	20, // 50: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
+	23, // 51: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
+	25, // 52: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
+	27, // 53: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
+	31, // 54: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
+	35, // 55: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
+	37, // 56: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
+	40, // 57: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
+	42, // 58: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
+	45, // 59: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
+	47, // 60: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
+	1,  // 61: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
+	3,  // 62: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
+	6,  // 63: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
+	6,  // 64: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
+	8,  // 65: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
+	10, // 66: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
+	15, // 67: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
+	15, // 68: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
+	15, // 69: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
+	15, // 70: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
+	18, // 71: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
+	22, // 72: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
+	24, // 73: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
+	26, // 74: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
+	29, // 75: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
+	34, // 76: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
+	36, // 77: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
+	39, // 78: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
+	41, // 79: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
+	44, // 80: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
+	46, // 81: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
+	49, // 82: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
+	61, // [61:83] is the sub-list for method output_type
+	39, // [39:61] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_sky_control_v1_control_proto_init() }
@@ -3845,11 +3921,11 @@ func file_sky_control_v1_control_proto_init() {
 	if File_sky_control_v1_control_proto != nil {
 		return
 	}
-	file_sky_control_v1_control_proto_msgTypes[30].OneofWrappers = []any{
+	file_sky_control_v1_control_proto_msgTypes[31].OneofWrappers = []any{
 		(*PutBlobsRequest_Have)(nil),
 		(*PutBlobsRequest_Data)(nil),
 	}
-	file_sky_control_v1_control_proto_msgTypes[33].OneofWrappers = []any{
+	file_sky_control_v1_control_proto_msgTypes[34].OneofWrappers = []any{
 		(*PutBlobsResponse_Need)(nil),
 		(*PutBlobsResponse_Stored)(nil),
 	}
@@ -3859,7 +3935,7 @@ func file_sky_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_control_v1_control_proto_rawDesc), len(file_sky_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
