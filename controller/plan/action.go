@@ -37,8 +37,11 @@ type Connect struct {
 // Stop asks for the machine to be stopped, and looks.
 type Stop struct{ OnNode }
 
-// Start asks for a stopped machine to be started.
-type Start struct{ OnNode }
+// Start asks for a stopped machine to be started, with a new deadline unless that is zero.
+type Start struct {
+	OnNode
+	Deadline time.Time
+}
 
 // Delete asks for the end of the machine, and looks.
 type Delete struct{ OnNode }

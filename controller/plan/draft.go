@@ -101,6 +101,9 @@ func (d *Draft) Apply(a Action) {
 		tries := n.GetTries()
 		d.setPhase(n, statev1.NodePhase_NODE_BOOTING, "start wanted")
 		n.Tries = tries
+		if !a.Deadline.IsZero() {
+			n.DeadlineMs = a.Deadline.UnixMilli()
+		}
 	case Delete:
 		if p := n.GetPhase(); p != statev1.NodePhase_NODE_DELETING && p != statev1.NodePhase_NODE_LOST {
 			d.setPhase(n, statev1.NodePhase_NODE_DELETING, "not wanted any more")

@@ -223,7 +223,11 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 			if at := time.UnixMilli(n.GetRetryMs()); n.GetRetryMs() > 0 && now.Before(at) {
 				return nil, at
 			}
-			return Start{on}, time.Time{}
+			start := Start{OnNode: on}
+			if end := s.deadline(n.GetCandidate(), now); n.GetDeadlineMs() > 0 && end > 0 {
+				start.Deadline = time.UnixMilli(end)
+			}
+			return start, time.Time{}
 		}
 		// A start call without answer may take effect after the machine was stopped again: somebody must notice.
 		return s.when(n, now, Probe{OnNode: on})

@@ -89,6 +89,12 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 		}
 		o.Seen = e.look(ctx, p, false)
 	case plan.Start:
+		if x, ok := p.(providers.DeadlineExtender); ok && !a.Deadline.IsZero() {
+			// First: a machine that starts past its deadline would end at once.
+			if o.Problem = problem(x.ExtendDeadline(ctx, e.ref(), a.Deadline)); o.Problem != nil {
+				return o
+			}
+		}
 		if st, ok := p.(providers.Stopper); ok {
 			o.Problem = problem(st.Start(ctx, e.ref()))
 		} else {

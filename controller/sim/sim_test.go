@@ -5,12 +5,15 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"aloft/controller/reconcile"
+	statev1 "aloft/proto/sky/state/v1"
 	"aloft/providers"
 )
 
@@ -62,13 +65,16 @@ func seeds(t *testing.T, usual int) int {
 // tally is the sum of many runs.
 type tally struct {
 	runs, leaks, dups, stuck, machines, crashes, events atomic.Int64
+
+	mu   sync.Mutex
+	died map[string]int
 }
 
 // sweepSeeds plays n seeds on all processors. fail reports whether anything that went wrong is a failure of the test.
 func sweepSeeds(t *testing.T, n int, s scenario, fail bool) *tally {
 	t.Helper()
 	dir := scratch(t)
-	var sum tally
+	sum := &tally{died: map[string]int{}}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -83,6 +89,11 @@ func sweepSeeds(t *testing.T, n int, s scenario, fail bool) *tally {
 				sum.machines.Add(int64(o.machines))
 				sum.crashes.Add(int64(o.crashes))
 				sum.events.Add(int64(o.events))
+				sum.mu.Lock()
+				for point, n := range o.died {
+					sum.died[point] += n
+				}
+				sum.mu.Unlock()
 				count := func(c *atomic.Int64, what string, xs []string) {
 					if len(xs) == 0 {
 						return
@@ -99,7 +110,7 @@ func sweepSeeds(t *testing.T, n int, s scenario, fail bool) *tally {
 		})
 	}
 	wg.Wait()
-	return &sum
+	return sum
 }
 
 func (s *tally) report(t *testing.T, name string, began time.Time) {
@@ -158,10 +169,65 @@ func TestNothingLeaks(t *testing.T) {
 		{"cloud that remembers tokens", scenario{idempotency: providers.IdempotencyToken}, n / 2},
 		{"cloud with unique names", scenario{idempotency: providers.IdempotencyName}, n / 4},
 		{"cloud without either", scenario{idempotency: providers.IdempotencyNone}, n / 4},
+		{"machines that end soon unless wanted", scenario{idempotency: providers.IdempotencyToken, ttl: 16 * time.Minute, crash: 12}, n / 6},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			began := time.Now()
-			sweepSeeds(t, max(x.n, 1), x.s, true).report(t, x.name, began)
+			sum := sweepSeeds(t, max(x.n, 1), x.s, true)
+			sum.report(t, x.name, began)
+			for _, point := range reconcile.Points() {
+				if strings.HasSuffix(point, "-extend") && x.s.ttl == 0 {
+					continue
+				}
+				if x.n >= 50 && sum.died[point] == 0 {
+					t.Errorf("no controller died at %s", point)
+				}
+			}
+		})
+	}
+}
+
+// TestHarnessNotices: the same worlds with a rule broken leak or pay twice, so the silence of the others means something.
+func TestHarnessNotices(t *testing.T) {
+	caps := func(edit func(*providers.Capabilities)) *providers.Capabilities {
+		c := providers.Capabilities{
+			Idempotency: providers.IdempotencyToken, VisibilityLag: lag, RequestLateness: lateness + 3*time.Second, Tags: true, Stop: true, Shell: true,
+			PollInterval: 2 * time.Second,
+		}
+		edit(&c)
+		return &c
+	}
+	byToken := func(in *statev1.Intent, i providers.Instance) bool {
+		return in.GetPhase() != statev1.IntentPhase_INTENT_RELEASED && in.GetToken() == i.Token
+	}
+	n := min(max(seeds(t, 300)/10, 20), 30)
+	for _, x := range []struct {
+		name        string
+		s           scenario
+		leaks, dups bool // what must be noticed
+	}{
+		{"forgets on the first empty look, no sweep", scenario{
+			idempotency: providers.IdempotencyToken, noSweep: true,
+			claim: caps(func(c *providers.Capabilities) { c.VisibilityLag, c.RequestLateness = 0, 0 }),
+		}, true, true},
+		{"cloud forgets tokens and says it does not, sweep by token only", scenario{
+			idempotency: providers.IdempotencyNone, owns: byToken, claim: caps(func(*providers.Capabilities) {}),
+		}, true, true},
+		{"cloud forgets tokens and says it does not", scenario{
+			idempotency: providers.IdempotencyNone, claim: caps(func(*providers.Capabilities) {}),
+		}, false, true},
+		{"all rules, no sweep", scenario{idempotency: providers.IdempotencyToken, noSweep: true}, false, false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			began := time.Now()
+			sum := sweepSeeds(t, n, x.s, false)
+			sum.report(t, x.name, began)
+			if leaks := sum.leaks.Load() > 0; leaks != x.leaks {
+				t.Errorf("leaks noticed: %v, want %v", leaks, x.leaks)
+			}
+			if dups := sum.dups.Load() > 0; dups != x.dups {
+				t.Errorf("duplicates noticed: %v, want %v", dups, x.dups)
+			}
 		})
 	}
 }

@@ -37,13 +37,16 @@ type scenario struct {
 	noSweep     bool
 	mild        bool // no faults, no crashes
 	crash       int  // one in so many points is a crash; 0 = 40
+	// ttl is how long a machine lives without being wanted longer. The usual one is beyond the end of the world, so that
+	// it hides no leak.
+	ttl time.Duration
 }
 
 const (
 	lag      = 60 * time.Second
 	lateness = 90 * time.Second
-	stormy   = 100 * time.Minute // faults, crashes and user actions
-	calm     = 120 * time.Minute // reconcile and sweep only
+	stormy   = 60 * time.Minute // faults, crashes and user actions
+	calm     = 60 * time.Minute // reconcile and sweep only
 )
 
 // world is a cloud, a store, a controller that dies and comes back, and users.
@@ -55,14 +58,14 @@ type world struct {
 	cloud *fake.Cloud
 	path  string
 
-	mu    sync.Mutex
-	gate  *gate // the store as the present controller sees it
-	ctl   *controller
-	calm  atomic.Bool
-	seen  map[string]int // crash points passed
-	dies  int
-	verbs int
-	done  chan struct{}
+	mu   sync.Mutex
+	gate *gate // the store as the present controller sees it
+	ctl  *controller
+	calm atomic.Bool
+	seen map[string]int // keys drawn for
+	died map[string]int // by point
+	dies int
+	done chan struct{}
 }
 
 // gate is a store that a dead controller cannot reach.
@@ -213,6 +216,9 @@ func (w *world) crash(c *controller, point string) {
 		// Whoever runs at this very instant runs to its next wait first: goroutines of one instant have no order, and the
 		// same seed must give the same story.
 		time.Sleep(1)
+		w.mu.Lock()
+		w.died[point]++
+		w.mu.Unlock()
 		c.die()
 		runtime.Goexit()
 	}
@@ -221,7 +227,7 @@ func (w *world) crash(c *controller, point string) {
 // newWorld makes the world of a seed.
 func newWorld(t *testing.T, dir string, seed uint64, s scenario) *world {
 	w := &world{
-		t: t, s: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}, done: make(chan struct{}),
+		t: t, s: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}, died: map[string]int{}, done: make(chan struct{}),
 		path: filepath.Join(dir, fmt.Sprintf("state-%d.db", seed)),
 	}
 	cfg := fake.Config{
@@ -251,7 +257,7 @@ func (w *world) live() {
 		c := &controller{gate: &gate{Store: st}, cancel: cancel, died: make(chan struct{})}
 		c.loop = reconcile.New(reconcile.Options{
 			Store: c.gate, Providers: places{shelled{w.cloud}}, Shipper: w, Connector: w, Workers: 1,
-			Policy: plan.Policy{Seed: w.seed, Hold: 12 * time.Minute, RoundMax: 2 * time.Minute},
+			Policy: plan.Policy{Seed: w.seed, Hold: 12 * time.Minute, RoundMax: 2 * time.Minute, TTL: w.s.ttl},
 			Crash:  func(point string) { w.crash(c, point) },
 		})
 		w.mu.Lock()
@@ -342,7 +348,7 @@ func (w *world) users() {
 	w.calm.Store(true)
 	w.cloud.Quiet()
 	for end := time.Now().Add(calm); time.Now().Before(end); {
-		time.Sleep(time.Duration(1 + w.rng.Int64N(int64(40*time.Second))))
+		time.Sleep(time.Duration(1 + w.rng.Int64N(int64(2*time.Minute))))
 		w.agents()
 	}
 }
@@ -352,6 +358,9 @@ func (w *world) agents() {
 	lives := map[string]providers.InstanceState{}
 	for _, l := range w.cloud.Lives() {
 		lives[l.ID] = l.State
+	}
+	if !w.anything(lives) {
+		return
 	}
 	r := rand.New(rand.NewPCG(w.seed, uint64(time.Now().UnixNano())))
 	w.act(func(tx store.Tx) error {
@@ -395,6 +404,25 @@ func (w *world) agents() {
 	})
 }
 
+// anything reports whether agents have something to say: a commit without news is a waste of the machine's time.
+func (w *world) anything(lives map[string]providers.InstanceState) bool {
+	w.mu.Lock()
+	g := w.gate
+	w.mu.Unlock()
+	if g == nil {
+		return false
+	}
+	var news bool
+	_ = g.View(context.Background(), func(tx store.Tx) error {
+		news = len(store.OpenJobs(tx)) > 0
+		for _, n := range store.List[statev1.Node](tx, store.Node, store.ByPhase, statev1.NodePhase_NODE_READY.String()) {
+			news = news || n.GetSession() && lives[n.GetInstanceId()] != providers.InstanceRunning
+		}
+		return nil
+	})
+	return news
+}
+
 func candidates() []*statev1.Candidate {
 	var out []*statev1.Candidate
 	for _, o := range fake.DefaultOffers() {
@@ -412,7 +440,8 @@ type outcome struct {
 	leaked, duplicates, stuck []string
 	machines, crashes, events int
 	hash                      string
-	log                       []string // every event, and every machine
+	died                      map[string]int // by point
+	log                       []string       // every event, and every machine
 }
 
 // judge looks at the world after its end.
@@ -422,7 +451,7 @@ func (w *world) judge() outcome {
 		w.t.Fatalf("open store: %v", err)
 	}
 	defer st.Close()
-	out := outcome{crashes: w.dies}
+	out := outcome{crashes: w.dies, died: w.died}
 	lives := w.cloud.Lives()
 	out.machines = len(lives)
 	h := sha256.New()
@@ -454,7 +483,7 @@ func (w *world) judge() outcome {
 			}
 		}
 		for _, j := range store.OpenJobs(tx) {
-			if j.GetPhase() == statev1.JobPhase_JOB_QUEUED || time.Since(time.UnixMilli(j.GetSubmittedMs())) > calm {
+			if j.GetPhase() == statev1.JobPhase_JOB_QUEUED || time.Since(time.UnixMilli(j.GetSubmittedMs())) > calm/2 {
 				out.stuck = append(out.stuck, fmt.Sprintf("job %s of %s is still %v", j.GetId(), j.GetClusterName(), j.GetPhase()))
 			}
 		}

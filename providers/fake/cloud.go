@@ -241,14 +241,17 @@ func (c *Cloud) advance(now time.Time) {
 	}
 }
 
-// ripen ends a machine whose preemption or deadline has come.
+// ripen ends a machine whose preemption or deadline has come. The clock of a deadline stands while a machine is stopped.
 func (c *Cloud) ripen(m *machine, now time.Time) {
 	end, why := m.preempt, "preempted"
-	if d := m.inst.Deadline; !d.IsZero() && (end.IsZero() || d.Before(end)) {
+	if d := m.inst.Deadline; !d.IsZero() && m.state(now) != providers.InstanceStopped && (end.IsZero() || d.Before(end)) {
 		end, why = d, "deadline"
 	}
 	if end.IsZero() || end.After(now) || !m.state(now).Alive() || m.state(now) == providers.InstanceTerminating {
 		return
+	}
+	if last := m.history[len(m.history)-1].at; end.Before(last) {
+		end = last // a machine started past its deadline ends with the start, not before it
 	}
 	c.enter(m, end, providers.InstanceTerminated, why)
 }

@@ -150,10 +150,10 @@ func (p *Provider) refresh(id string) (record, error) {
 		err = p.terminate(ctx, rec, "powered off")
 	case !rec.Preempt.IsZero() && now.After(rec.Preempt):
 		err = p.terminate(ctx, rec, "preempted")
-	case !rec.Deadline.IsZero() && now.After(rec.Deadline):
-		err = p.terminate(ctx, rec, "deadline")
 	case rec.State != stateRunning:
 		return rec, nil
+	case !rec.Deadline.IsZero() && now.After(rec.Deadline):
+		err = p.terminate(ctx, rec, "deadline")
 	case strings.TrimSpace(string(off)) == "stop":
 		err = p.stop(ctx, rec, "powered off")
 	case rec.BootID != bootID():
