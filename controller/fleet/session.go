@@ -57,38 +57,38 @@ func newSession(f *Fleet, nd *node) *session {
 func (s *session) serve(ctx context.Context, conn net.Conn) error {
 	s.lis = newOneShot(conn)
 	srv := grpc.NewServer(
-		grpc.WaitForHandlers(true), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.WaitForHandlers(true), grpc.ConnectionTimeout(handshakeTime), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(1<<20), grpc.InitialConnWindowSize(4<<20),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 	agentv1.RegisterGatewayServer(srv, s)
-	stop := context.AfterFunc(ctx, srv.Stop)
+	// Closing the stream ends everything, also a peer that does not even read.
+	end := func(why error) {
+		s.fail(why)
+		_ = conn.Close()
+		_ = s.lis.Close()
+	}
+	stop := context.AfterFunc(ctx, func() { end(ErrClosed) })
 	defer stop()
 	timer := time.AfterFunc(handshakeTime, func() {
 		select {
 		case <-s.begun:
 		default:
-			s.fail(errors.New("the agent did not say hello in time"))
-			srv.Stop()
+			end(errors.New("the agent did not say hello in time"))
 		}
 	})
 	defer timer.Stop()
 	s.lease = time.AfterFunc(s.f.o.Lease+handshakeTime, func() {
-		s.fail(errors.New("the agent has been silent for longer than its lease"))
-		srv.Stop()
+		end(errors.New("the agent has been silent for longer than its lease"))
 	})
 	defer s.lease.Stop()
 	err := srv.Serve(s.lis)
 	srv.Stop() // waits for the calls that are under way
-	switch {
-	case s.err != nil:
-		return s.err
-	case ctx.Err() != nil:
-		return ErrClosed
-	case errors.Is(err, net.ErrClosed) || err == nil:
-		return errors.New("the stream to the agent ended")
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		err = errors.New("the stream to the agent ended")
 	}
-	return fmt.Errorf("serve the agent: %w", err)
+	s.fail(err)
+	return s.err
 }
 
 // fail notes why the session ends; the first cause counts.
