@@ -33,8 +33,8 @@ type follower struct {
 	name    string
 	results string
 
-	upSaid, jobSaid, setupSaid, setupDone, startSaid bool
-	lastPhase                                        string
+	upSaid, jobSaid bool
+	lastPhase       string
 }
 
 // run ends with nil when the job succeeded, else with the error that carries the exit code.

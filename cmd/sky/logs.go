@@ -18,9 +18,9 @@ import (
 const defaultTail = 1000
 
 type logsFlags struct {
-	provision, syncDown, status, follow, noFollow, timestamps, check bool
-	tail, output, results                                            string
-	timeout                                                          time.Duration
+	provision, syncDown, status, follow, noFollow, timestamps bool
+	tail, output, results                                     string
+	timeout                                                   time.Duration
 }
 
 func newLogsCmd(a *app) *cobra.Command {

@@ -181,17 +181,18 @@ func (a *app) endpoints(v *controlv1.ClusterView, port string) error {
 		addr = n[0].GetAddress()
 	}
 	var found bool
-	for _, r := range v.GetCluster().GetResources() {
-		for _, p := range r.GetPorts() {
-			if port == "" {
-				a.say("%s: http://%s:%s", p, addr, p)
-				found = true
-			} else if p == port {
-				a.say("http://%s:%s", addr, p)
-				return nil
-			}
+	var ports []string
+	if rs := v.GetCluster().GetResources(); len(rs) > 0 {
+		ports = rs[0].GetPorts() // alternatives open the same ports
+	}
+	for _, p := range ports {
+		if port == "" {
+			a.say("%s: http://%s:%s", p, addr, p)
+			found = true
+		} else if p == port {
+			a.say("http://%s:%s", addr, p)
+			return nil
 		}
-		break
 	}
 	if !found {
 		return &exitError{code: exitNotFound, err: fmt.Errorf("cluster %s opens no port %s", v.GetCluster().GetName(), port)}
