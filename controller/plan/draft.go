@@ -98,9 +98,9 @@ func (d *Draft) Apply(a Action) {
 			d.setPhase(n, statev1.NodePhase_NODE_STOPPING, "stop wanted")
 		}
 	case Start:
-		tries := n.GetTries()
+		tries, absent := n.GetTries(), n.GetAbsentMs()
 		d.setPhase(n, statev1.NodePhase_NODE_BOOTING, "start wanted")
-		n.Tries = tries
+		n.Tries, n.AbsentMs = tries, absent
 		if !a.Deadline.IsZero() {
 			n.DeadlineMs = a.Deadline.UnixMilli()
 		}

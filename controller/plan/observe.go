@@ -35,7 +35,7 @@ type Observation struct {
 	Unasked bool                // a look that a person asked for, beside whatever is under way
 	Problem *Problem            // of the call
 	Created *providers.Instance // Create
-	Seen    *Seen               // Probe, Stop, Delete, Connect: the look; nil = none was taken
+	Seen    *Seen               // Probe, Stop, Delete, Connect, a failed Start: the look; nil = none was taken
 }
 
 // definite are the refusals after which the call certainly had no effect.
@@ -465,15 +465,18 @@ func (d *Draft) observeStart(n *statev1.Node, o Observation) {
 	if n.GetPhase() != statev1.NodePhase_NODE_BOOTING || o.Problem == nil {
 		return
 	}
-	tries := n.GetTries()
+	tries, absent := n.GetTries(), n.GetAbsentMs()
 	d.setPhase(n, statev1.NodePhase_NODE_STOPPED, o.Problem.Message)
-	n.Tries = tries
+	n.Tries, n.AbsentMs = tries, absent
 	if definite(o.Problem.Kind) && o.Problem.Kind != providers.Capacity {
 		d.refuse(n, o.Problem)
 		d.applyFail(FailureOf(o.Problem, d.ms()))
 		return
 	}
 	d.retry(n, o.Problem)
+	if o.Seen != nil && o.Seen.Problem == nil {
+		d.observeSeen(n, o.Seen) // a machine that ended while it was stopped will never start
+	}
 }
 
 func (d *Draft) observeDelete(n *statev1.Node, o Observation) {

@@ -210,7 +210,7 @@ func (w *walk) end() {
 		}
 	case plan.Probe:
 		o.Problem, o.Seen = nil, look()
-	case plan.Connect, plan.Stop, plan.Delete:
+	case plan.Connect, plan.Stop, plan.Delete, plan.Start:
 		o.Seen = look()
 	}
 	if _, ok := a.(plan.Ship); ok && o.Problem == nil {

@@ -92,6 +92,7 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 		if x, ok := p.(providers.DeadlineExtender); ok && !a.Deadline.IsZero() {
 			// First: a machine that starts past its deadline would end at once.
 			if o.Problem = problem(x.ExtendDeadline(ctx, e.ref(), a.Deadline)); o.Problem != nil {
+				o.Seen = e.look(ctx, p, false)
 				return o
 			}
 		}
@@ -99,6 +100,9 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 			o.Problem = problem(st.Start(ctx, e.ref()))
 		} else {
 			o.Problem = &plan.Problem{Kind: providers.Unsupported, Scope: providers.ScopeProvider, Message: name + " cannot start machines."}
+		}
+		if o.Problem != nil {
+			o.Seen = e.look(ctx, p, false)
 		}
 	case plan.Delete:
 		e.remove(ctx, p, &o)

@@ -447,3 +447,24 @@ func TestDeadlinesMove(t *testing.T) {
 		}
 	})
 }
+
+// TestStartOfAMachineThatIsNoMore: a machine that ended while it was stopped is found out by the start that fails.
+func TestStartOfAMachineThatIsNoMore(t *testing.T) {
+	for _, linger := range []time.Duration{0, 1000 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			cloud := fake.New(fake.Config{Tokens: true, Lag: 5 * time.Second, CallTime: time.Second, Linger: linger})
+			r := start(t, shelled{cloud}, false, plan.Policy{StoppedPause: 1000 * time.Hour})
+			id := r.launch(desired.LaunchSpec{Candidates: zones("east-a")}).Cluster.GetId()
+			r.await(id, "a placed job", placed)
+			finish(r, id)
+			r.want(func(tx store.Tx) error { _, err := desired.Stop(tx, r.target()); return err })
+			r.await(id, "STOPPED", status(state.ClusterStopped))
+			time.Sleep(time.Hour)
+			cloud.Preempt(cloud.Lives()[0].ID)
+			time.Sleep(time.Hour)
+			r.want(func(tx store.Tx) error { _, err := desired.Start(tx, r.target(), desired.StartSpec{}); return err })
+			time.Sleep(10 * time.Minute)
+			r.await(id, "TERMINATED", status(state.ClusterTerminated))
+		})
+	}
+}

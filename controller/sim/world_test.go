@@ -215,7 +215,7 @@ func (w *world) crash(c *controller, point string) {
 	if w.keyed("crash/"+point).IntN(rate) == 0 {
 		// Whoever runs at this very instant runs to its next wait first: goroutines of one instant have no order, and the
 		// same seed must give the same story.
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.mu.Lock()
 		w.died[point]++
 		w.mu.Unlock()
