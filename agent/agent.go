@@ -213,6 +213,11 @@ func (a *agent) open(ctx context.Context) error {
 	if err := a.gang.Listen(a.sup.Identity()); err != nil {
 		return err
 	}
+	// The next life listens there again: the address is in other nodes' assignments.
+	address := a.gang.Address()
+	if err := a.sup.SetIdentity(ctx, func(id *agentv1.NodeIdentity) { id.GangAddress = address }); err != nil {
+		return err
+	}
 	a.uploads.adopt(a.sup)
 	a.endOrphans(ctx, left)
 	return nil

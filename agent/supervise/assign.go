@@ -66,15 +66,14 @@ func (s *Supervisor) accept(a *agentv1.Assignment) (*job, bool, error) {
 	clean.Secrets = nil
 	isNew := j == nil
 	if isNew {
-		j = &job{key: key, phase: statev1.RankPhase_RANK_ASSIGNED}
+		j = &job{key: key, phase: statev1.RankPhase_RANK_ASSIGNED, fresh: true}
 		s.know(a.GetJobId(), j)
-		s.open++
 	}
 	if isNew || !proto.Equal(clean, j.a) {
 		j.a, j.sealed = clean, sealed
 		s.record(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Assigned{
 			Assigned: &agentv1.AssignedRecord{Assignment: clean, Sealed: sealed}}})
-		if !isNew {
+		if !isNew && !j.fresh {
 			s.enterGang(j) // its peers may have new addresses
 		}
 	}
@@ -88,24 +87,29 @@ func (s *Supervisor) accept(a *agentv1.Assignment) (*job, bool, error) {
 func (s *Supervisor) begin(fresh []*job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ctx == nil {
-		return // resume will find them
-	}
 	for _, j := range fresh {
-		if j.ended {
-			continue
+		j.fresh = false
+		if s.ctx != nil && !j.ended {
+			s.open++
+			s.take(j)
 		}
-		s.emit(j, phaseStatus(statev1.RankPhase_RANK_ACCEPTED))
-		s.enterGang(j)
-		if j.stop != nil {
-			s.closeQueued(j)
-			continue
-		}
-		s.o.Files.Prefetch(j.a)
-		s.enqueue(j)
 	}
 	s.admit()
 	s.kickPolicy()
+}
+
+// take brings a job without a verdict, none of whose processes was ever started, into the queue; the caller holds the lock.
+func (s *Supervisor) take(j *job) {
+	if j.phase < statev1.RankPhase_RANK_ACCEPTED {
+		s.emit(j, phaseStatus(statev1.RankPhase_RANK_ACCEPTED))
+	}
+	s.enterGang(j)
+	if j.stop != nil {
+		s.closeQueued(j)
+		return
+	}
+	s.o.Files.Prefetch(j.a)
+	s.enqueue(j)
 }
 
 // withdraw ends what a FULL set does not name; the caller holds the lock.

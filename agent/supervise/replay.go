@@ -96,23 +96,21 @@ func (s *Supervisor) resume() {
 			s.done = append(s.done, j.a)
 			continue
 		}
+		if j.fresh {
+			continue // whoever made it durable begins it
+		}
 		s.open++
+		if !s.begun(j) {
+			s.take(j)
+			continue
+		}
+		// Its processes are there: it holds what it was granted, whatever else waits.
 		s.enterGang(j)
-		s.o.Files.Prefetch(j.a)
-		if s.begun(j) {
-			// Its processes are there: it holds what it was granted, whatever else waits.
-			if !j.admitted {
-				j.grant = queue.Grant{MilliCPUs: int64(demand(j.a).CPUs * 1000)}
-			}
-			s.queue.Hold(j.key, j.grant)
-			s.start(j)
-			continue
+		if !j.admitted {
+			j.grant = queue.Grant{MilliCPUs: int64(demand(j.a).CPUs * 1000)}
 		}
-		if j.stop != nil {
-			s.closeQueued(j)
-			continue
-		}
-		s.enqueue(j)
+		s.queue.Hold(j.key, j.grant)
+		s.start(j)
 	}
 	s.admit()
 	kick(s.doneKick)

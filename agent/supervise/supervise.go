@@ -150,6 +150,7 @@ type job struct {
 	phase    statev1.RankPhase
 	setup    string // verdict
 	waiting  string
+	fresh    bool // not durable yet: nothing of it may begin
 	admitted bool
 	grant    queue.Grant
 	started  int64 // first command of the user, unix ms

@@ -160,3 +160,60 @@ func (r *rig) order(n *agentNode) []string {
 	b := readFile(n.home + "/order")
 	return strings.Fields(b)
 }
+
+// Agents of a gang are killed and started again, rank 0's too, without a controller: the job goes on as if nothing was.
+func TestGangSurvivesItsAgents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3)
+	r.up()
+	stop := r.dir + "/stop"
+	id := r.submit(1, &statev1.TaskSpec{NumNodes: 3, CpusPerRank: 1000, Run: fmt.Sprintf(
+		`echo $MASTER_PORT >> ~/ports; while [ ! -e %s ]; do sleep 0.01; done; [ $SKYPILOT_NODE_RANK = 1 ] && { sleep 1; exit 5; }; sleep 1000`, stop)}, 0, 1, 2)
+	next := r.submit(2, &statev1.TaskSpec{NumNodes: 3, CpusPerRank: 1000, Run: "echo next"}, 0, 1, 2)
+	accepted := func(j *statev1.Job) bool {
+		for _, rank := range j.GetRanks() {
+			if rank.GetPhase() < statev1.RankPhase_RANK_ACCEPTED {
+				return false
+			}
+		}
+		return true
+	}
+	r.until(next, "accepted", accepted)
+	r.eventually("all run", func() bool {
+		for _, n := range r.nodes {
+			if readFile(n.home+"/ports") == "" {
+				return false
+			}
+		}
+		return true
+	})
+	r.close()
+	for _, n := range r.nodes {
+		n.kill()
+		n.start()
+	}
+	write(t, stop, "")
+	r.eventually("rank 1's failure stopped the others", func() bool {
+		for _, n := range r.nodes {
+			if n.marked() != "" {
+				return false
+			}
+		}
+		return true
+	})
+	r.open()
+	r.connect(r.nodes...)
+	j := r.until(id, "complete", complete)
+	r.wantPhase(j, statev1.JobPhase_JOB_FAILED_USER)
+	if j.GetExitCode() != 5 || j.GetFailedRank() != 1 {
+		t.Errorf("exit %d by rank %d", j.GetExitCode(), j.GetFailedRank())
+	}
+	r.wantPhase(r.until(next, "complete", complete), statev1.JobPhase_JOB_SUCCEEDED)
+	ports := map[string]bool{}
+	for _, n := range r.nodes {
+		ports[readFile(n.home+"/ports")] = true
+	}
+	if len(ports) != 1 {
+		t.Errorf("ranks were told different ports: %v", ports)
+	}
+}
