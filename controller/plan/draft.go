@@ -64,6 +64,7 @@ func (d *Draft) Settle() []Action {
 		if records {
 			continue
 		}
+		d.completeResults()
 		d.bill()
 		d.tellStatus()
 		if len(as) == 0 {
@@ -340,6 +341,30 @@ func (d *Draft) intentDirty(in *statev1.Intent) {
 }
 
 func (d *Draft) ms() int64 { return d.Now.UnixMilli() }
+
+// completeResults says of ended jobs that nothing more will come when no machine is left that could send it: whoever
+// follows their logs waits for that. A stopped machine may still send what it kept, once it is started.
+func (d *Draft) completeResults() {
+	for _, j := range d.Jobs {
+		if !state.JobEnded(j.GetPhase()) || j.GetResultsComplete() {
+			continue
+		}
+		left := slices.ContainsFunc(j.GetRanks(), func(r *statev1.Rank) bool {
+			n := d.node(r.GetNodeId())
+			return n != nil && !state.NodeEnded(n.GetPhase())
+		})
+		if left {
+			continue
+		}
+		j.ResultsComplete = true
+		d.JobsDirty[j.GetId()] = true
+		phase := state.PhaseName(j.GetPhase())
+		d.Events = append(d.Events, &statev1.Event{
+			Kind: "job", Id: j.GetId(), ClusterId: d.Cluster.GetId(), OldPhase: phase, NewPhase: phase,
+			Actor: "reconcile", Reason: "nothing more will come", AtMs: d.ms(), Name: fmt.Sprint(j.GetNumber()),
+		})
+	}
+}
 
 // bill opens and closes billing intervals so that they say how many machines run at which price.
 func (d *Draft) bill() {

@@ -31,9 +31,16 @@ func (s *Snapshot) slotFailure(slots []int32) *statev1.Failure {
 
 func (s *Snapshot) holdFailure(now time.Time) *statev1.Failure {
 	t := s.tally()
+	message := fmt.Sprintf("%d of %d machines were ready after %s.", t.ready, s.Cluster.GetNumNodes(), s.Policy.Hold)
+	for _, n := range s.Nodes {
+		if wanted(n) && n.GetTries() > 0 && s.Cluster.GetLastEvent() != "" {
+			message += " The last problem: " + s.Cluster.GetLastEvent()
+			break
+		}
+	}
 	return &statev1.Failure{
 		Kind: statev1.FailureKind_CAPACITY, Scope: "zone", Code: "hold", AtMs: now.UnixMilli(),
-		Message: fmt.Sprintf("%d of %d machines were ready after %s.", t.ready, s.Cluster.GetNumNodes(), s.Policy.Hold),
+		Message: message,
 		Hint:    "sky why " + s.Cluster.GetName(),
 	}
 }

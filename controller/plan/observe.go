@@ -163,6 +163,9 @@ func (d *Draft) observeCreate(n *statev1.Node, o Observation) {
 	}
 }
 
+// maxShips bounds how often an agent that does not come up is installed on a new machine.
+const maxShips = 5
+
 // maxAttempts bounds how often a node is asked for under a new token.
 const maxAttempts = 3
 
@@ -217,6 +220,11 @@ func (d *Draft) observeShip(n *statev1.Node, o Observation) {
 	}
 	if p := o.Problem; p != nil {
 		d.retry(n, p)
+		if n.GetPhase() == statev1.NodePhase_NODE_SHIPPING && p.Kind == providers.KindUnknown && n.GetTries() >= maxShips && !d.wasUp() {
+			// The machine can be reached, the agent does not come up: waiting longer will not help, another machine may.
+			d.refuse(n, p)
+			n.Desired = statev1.NodeDesired_NODE_DESIRED_GONE
+		}
 		return
 	}
 	if n.GetPhase() == statev1.NodePhase_NODE_SHIPPING {

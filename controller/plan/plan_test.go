@@ -145,8 +145,8 @@ func (w *walk) invariants() {
 			}
 		}
 		for _, j := range w.s.Jobs {
-			if !state.JobEnded(j.GetPhase()) {
-				w.t.Fatalf("cluster ended, job %s did not: %v", j.GetId(), j)
+			if !state.JobEnded(j.GetPhase()) || !j.GetResultsComplete() {
+				w.t.Fatalf("cluster ended, job %s did not, or is waited for: %v", j.GetId(), j)
 			}
 		}
 	}

@@ -42,7 +42,7 @@ func (p Policy) WithDefaults() Policy {
 	set(&p.RoundPause, 30*time.Second)
 	set(&p.RoundMax, 10*time.Minute)
 	set(&p.DrainGrace, 40*time.Second)
-	set(&p.ResultGrace, 5*time.Second)
+	set(&p.ResultGrace, 30*time.Second)
 	set(&p.FinishGrace, 10*time.Minute)
 	set(&p.Idle, 5*time.Minute)
 	set(&p.StoppedPause, 10*time.Minute)

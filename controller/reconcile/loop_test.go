@@ -468,3 +468,27 @@ func TestStartOfAMachineThatIsNoMore(t *testing.T) {
 		})
 	}
 }
+
+// TestAgentThatDoesNotComeUp fails a launch soon and with the reason, not after the whole hold budget.
+func TestAgentThatDoesNotComeUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fake.New(fake.Config{Tokens: true})
+		r := start(t, shelled{cloud}, false, plan.Policy{})
+		r.mu.Lock()
+		r.deaf = true
+		r.mu.Unlock()
+		began := time.Now()
+		id := r.launch(desired.LaunchSpec{Candidates: zones("east-a")}).Cluster.GetId()
+		r.await(id, "an end", func(c *statev1.Cluster, _ []*statev1.Node, js []*statev1.Job) bool {
+			return c.GetEndedMs() > 0 && strings.Contains(js[0].GetFailure().GetMessage(), "no route to host")
+		})
+		if d := time.Since(began); d > 2*time.Minute {
+			t.Errorf("it took %s", d)
+		}
+		for _, l := range cloud.Lives() {
+			if l.Ended.IsZero() {
+				t.Errorf("machine %s is left", l.ID)
+			}
+		}
+	})
+}
