@@ -197,11 +197,15 @@ func (a *agent) open(ctx context.Context) error {
 	for _, g := range a.facts.GPUs {
 		gpus = append(gpus, g.Index)
 	}
+	sessions := machine.SSHSessions
+	if os.Getenv(machine.LocalNodeEnv) != "" {
+		sessions = nil // whoever is logged in here is not on the node
+	}
 	a.sup, err = supervise.Open(supervise.Options{
 		StateDir: a.o.StateDir, Home: a.o.Home, Self: a.o.Self, User: userName(), Log: a.log,
 		CPUs: a.facts.CPUs, GPUs: gpus, SpoolDir: spoolDir,
 		Processes: a.procs, Files: a.mounts, Gang: a.gang, Vault: vault,
-		PowerOff: a.o.PowerOff, Announce: a.announce, SSHSessions: machine.SSHSessions,
+		PowerOff: a.o.PowerOff, Announce: a.announce, SSHSessions: sessions,
 		Opened: a.opened, Forgotten: a.uploads.forget,
 	})
 	if err != nil {

@@ -28,7 +28,6 @@ type lead struct {
 	ended     *agentv1.MemberReport // of rank 0
 	failure   *statev1.Failure      // of the first part that failed
 	first     int32
-	left      bool
 	changed   chan struct{}
 }
 

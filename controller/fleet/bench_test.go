@@ -19,6 +19,12 @@ import (
 
 // BenchmarkJobs runs trivial jobs through one node's queue, everything durable, until all results are here.
 func BenchmarkJobs(b *testing.B) {
+	for _, cpus := range []float64{0.5, 0.05} {
+		b.Run(fmt.Sprintf("%g CPUs each", cpus), func(b *testing.B) { benchmarkJobs(b, cpus) })
+	}
+}
+
+func benchmarkJobs(b *testing.B, cpus float64) {
 	r := newRig(b, 1)
 	r.up()
 	b.ResetTimer()
@@ -26,7 +32,7 @@ func BenchmarkJobs(b *testing.B) {
 	for n := 1; n <= b.N; {
 		r.update(func(tx store.Tx) error {
 			for k := 0; k < 100 && n+k <= b.N; k++ {
-				j := &statev1.Job{Number: uint32(n + k), Task: &statev1.TaskSpec{Run: "true", CpusPerRank: 0.05}}
+				j := &statev1.Job{Number: uint32(n + k), Task: &statev1.TaskSpec{Run: "true", CpusPerRank: cpus}}
 				if err := r.place(tx, j, 0); err != nil {
 					return err
 				}

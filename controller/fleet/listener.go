@@ -8,7 +8,6 @@ import (
 // oneShot is a listener that accepts one stream and then waits for its end. Close lets Accept return.
 type oneShot struct {
 	conn net.Conn
-	once sync.Once
 	next chan net.Conn
 	done chan struct{}
 	end  sync.Once
