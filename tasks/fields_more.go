@@ -178,14 +178,14 @@ func hookTable() *table {
 func testTable() *table {
 	text := kindText
 	return &table{
-		title: "a test", path: "tests[]", open: true,
-		doc: "One document of `sky test`; keys the suites define themselves are passed through.",
+		title: "a test", path: "tests[]",
+		doc: "One document of `sky test`, see suites.md.",
 		fields: []field{
 			{name: "name", kinds: text, ours: true, doc: "Label of the result."},
 			{name: "kind", kinds: text, ours: true, def: "tabular", doc: "Kind of data."},
 			{name: "suites", kinds: kindList | text, ours: true, typ: "list of names", doc: "Suites to run."},
-			{name: "train", kinds: text | kindList, ours: true, doc: "Training data: path or glob, relative to the workdir."},
-			{name: "test", kinds: text | kindList, ours: true, doc: "Test data."},
+			{name: "train", kinds: text, ours: true, doc: "Training data: path, relative to the workdir."},
+			{name: "test", kinds: text, ours: true, doc: "Test data."},
 			{name: "label", kinds: kindScalar, ours: true, doc: "Target column."},
 			{name: "task_type", kinds: text, ours: true, doc: "binary, multiclass or regression."},
 			{name: "features", kinds: kindList, ours: true, doc: "Columns to use."},
@@ -195,11 +195,12 @@ func testTable() *table {
 			{name: "dtypes", kinds: kindMap, ours: true, doc: "Types of columns."},
 			{name: "na_values", kinds: kindList | kindScalar, ours: true, doc: "Texts that mean missing."},
 			{name: "classes", kinds: kindList, ours: true, doc: "Known classes, in order."},
-			{name: "predictions", kinds: kindMap | text, ours: true, typ: "map with train and test", doc: "Files with the model's predictions."},
+			{name: "predictions", kinds: kindMap, ours: true, typ: "map with train and test", doc: "Files with the model's predictions."},
 			{name: "seed", kinds: kindInt, ours: true, doc: "Seed of sampling."},
 			{name: "fail_on", kinds: text, ours: true, choices: []string{"fail", "warn", "never"}, def: "fail", doc: "From which outcome on the job fails."},
-			{name: "checks", kinds: kindMap | kindList, ours: true, doc: "Checks and their parameters, as the suites define them."},
-			{name: "conditions", kinds: kindMap | kindList, ours: true, doc: "Conditions, as the suites define them."},
+			{name: "checks", kinds: kindList, ours: true, doc: "Single checks with parameters and conditions."},
+			{name: "datetime_unit", kinds: text, ours: true, doc: "Unit of a time column of numbers."},
+			{name: "compat", kinds: text, ours: true, doc: "deepchecks: reproduce its known defects."},
 		},
 	}
 }

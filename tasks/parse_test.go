@@ -127,7 +127,7 @@ func TestWarnings(t *testing.T) {
 		{"base 60", "envs: {T: 12:30}\nrun: x\n", "12:30"},
 		{"octal port", "resources: {ports: 0777}\nrun: x\n", "511"},
 		{"boolean key", "envs: {on: 1}\nrun: x\n", "True"},
-		{"boolean key further down", "tests: {checks: {on: 1}}\nrun: x\n", "boolean"},
+		{"boolean key further down", "tests: {train: a.csv, dtypes: {on: int64}}\nrun: x\n", "boolean"},
 		{"list as value", "envs: {A: [1]}\nrun: x\n", "becomes the text"},
 		{"unset variable", "workdir: $NOPE\nrun: x\n", "NOPE is not set"},
 		{"idle time missing", "resources: {autostop: {down: true}}\nrun: x\n", "idle_minutes"},

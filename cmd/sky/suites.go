@@ -10,8 +10,14 @@ import (
 
 // suiteDiagnostics checks the suite documents of a task's tests section as the node will read them: a mistake there must
 // not wait for the end of the training.
-func suiteDiagnostics(doc *tasks.Document) tasks.Diagnostics {
+//
+// found is what parsing found already: one mistake is told once.
+func suiteDiagnostics(doc *tasks.Document, found tasks.Diagnostics) tasks.Diagnostics {
 	var out tasks.Diagnostics
+	told := map[string]bool{}
+	for _, d := range found.Errors() {
+		told[d.Field] = true
+	}
 	if doc == nil {
 		return nil
 	}
@@ -30,7 +36,9 @@ func suiteDiagnostics(doc *tasks.Document) tasks.Diagnostics {
 					if p.Path != "" {
 						at += "." + p.Path
 					}
-					out = append(out, t.Diagnose(tasks.SeverityError, at, p.Message, "", ""))
+					if d := t.Diagnose(tasks.SeverityError, at, p.Message, "", ""); !told[d.Field] {
+						out = append(out, d)
+					}
 				}
 			case err != nil:
 				out = append(out, t.Diagnose(tasks.SeverityError, field, err.Error(), "", ""))

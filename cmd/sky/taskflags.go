@@ -130,7 +130,7 @@ func (a *app) readTask(args []string, f *taskFlags) (*tasks.Task, string, error)
 		what = "Command to run: " + line
 		doc, ds = tasks.FromCommand(line, o)
 	}
-	ds = append(ds, suiteDiagnostics(doc)...)
+	ds = append(ds, suiteDiagnostics(doc, ds)...)
 	for _, d := range ds.Warnings() {
 		a.note("%s", d)
 	}

@@ -66,7 +66,7 @@ func runValidate(cmd *cobra.Command, file string, o validateOptions) error {
 		Env: o.env, EnvFiles: o.envFiles, Secrets: o.secret, SecretFiles: o.secretFiles,
 		LookupEnv: os.LookupEnv, FillRequired: o.fill,
 	})
-	ds = append(ds, suiteDiagnostics(doc)...)
+	ds = append(ds, suiteDiagnostics(doc, ds)...)
 	ok := !ds.HasErrors() && (!o.strict || len(ds) == 0)
 	out := cmd.OutOrStdout()
 	if o.output == "json" {
