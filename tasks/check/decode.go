@@ -58,14 +58,6 @@ func (d *decoder) fault(node *yaml.Node, path, format string, args ...any) {
 	d.problems = append(d.problems, Problem{Line: node.Line, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
-// keyPath is the path of a key below another.
-func keyPath(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
 // entry is a key of a mapping with its reader.
 type entry struct {
 	name string
@@ -88,7 +80,7 @@ func (d *decoder) mapping(path string, n *yaml.Node, entries []entry) {
 		key, value := n.Content[i], resolve(n.Content[i+1])
 		at := slices.Index(names, key.Value)
 		if at < 0 {
-			d.fault(key, keyPath(path, key.Value), "unknown key %q%s; known are %s", key.Value, nearest.Hint(key.Value, names), strings.Join(names, ", "))
+			d.fault(key, path, "unknown key %q%s; known are %s", key.Value, nearest.Hint(key.Value, names), strings.Join(names, ", "))
 			continue
 		}
 		if line, dup := seen[key.Value]; dup {
