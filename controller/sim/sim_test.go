@@ -158,8 +158,8 @@ func TestSameSeedSameStory(t *testing.T) {
 	}
 }
 
-// TestNothingLeaks is the leak model on the real planner, reconciler, sweeper and store.
-func TestNothingLeaks(t *testing.T) {
+// TestNoLeak is the leak model on the real planner, reconciler, sweeper and store.
+func TestNoLeak(t *testing.T) {
 	n := seeds(t, 300)
 	for _, x := range []struct {
 		name string
