@@ -114,6 +114,9 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
+	if err := settle(ctx, &o); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a := &agent{o: o, log: o.Logger, ctx: ctx, cancel: cancel}

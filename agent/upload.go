@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
+	"time"
 
 	"aloft/agent/link"
 	"aloft/agent/shim"
@@ -19,6 +21,8 @@ const (
 	chunkBytes = 256 << 10
 	// freeEvery is how much of a stream is acknowledged between two looks for segments to free.
 	freeEvery = spool.DefaultSegmentBytes
+	// rereadAfter is when a stream that cannot be read is tried again.
+	rereadAfter = time.Second
 	// Windows that hold until a controller says otherwise.
 	defaultWindow      = 1 << 20
 	defaultAgentWindow = 8 << 20
@@ -97,7 +101,7 @@ func (u *uploads) follow(ctx context.Context, k *agentv1.StreamKey, p *shim.Proc
 		case <-p.Done():
 			v, err := p.Wait(ctx)
 			if err == nil {
-				u.finish(k, v.LogEnd)
+				u.finish(up, v.LogEnd)
 			}
 			return
 		case <-ctx.Done():
@@ -107,13 +111,9 @@ func (u *uploads) follow(ctx context.Context, k *agentv1.StreamKey, p *shim.Proc
 }
 
 // finish says how long a stream is.
-func (u *uploads) finish(k *agentv1.StreamKey, end uint64) {
+func (u *uploads) finish(up *upload, end uint64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	up := u.get(k)
-	if up.gone {
-		return
-	}
 	up.reader.Finish(end)
 	up.ended = true
 	u.push(up)
@@ -123,26 +123,44 @@ func (u *uploads) finish(k *agentv1.StreamKey, end uint64) {
 func (u *uploads) adopt(sup *supervise.Supervisor) {
 	for _, ends := range sup.Jobs() {
 		for _, e := range ends {
-			u.finish(e.GetStream(), e.GetEnd())
+			u.mu.Lock()
+			up := u.get(e.GetStream())
+			u.mu.Unlock()
+			u.finish(up, e.GetEnd())
 		}
 	}
 }
 
-// forget drops a job's streams: they are safe at the controller.
-func (u *uploads) forget(jobID string) {
+// forget drops the streams of a job's attempt: they are safe at the controller. last says that no other attempt is here.
+func (u *uploads) forget(jobID string, attempt int32, last bool) {
 	u.mu.Lock()
-	ups := u.jobs[jobID]
-	delete(u.jobs, jobID)
-	for _, up := range ups {
+	var gone []*upload
+	u.jobs[jobID] = slices.DeleteFunc(u.jobs[jobID], func(up *upload) bool {
+		if up.key.Attempt == attempt {
+			gone = append(gone, up)
+		}
+		return up.key.Attempt == attempt
+	})
+	if len(u.jobs[jobID]) == 0 {
+		delete(u.jobs, jobID)
+	}
+	for _, up := range gone {
 		delete(u.streams, up.key)
 		u.flying -= up.next - up.acked
 		up.gone, up.next = true, up.acked
 	}
 	u.mu.Unlock()
-	for _, up := range ups {
+	var errs []error
+	for _, up := range gone {
 		_ = up.reader.Close() // read only
+		if !last {
+			errs = append(errs, spool.Remove(u.root, up.key))
+		}
 	}
-	if err := spool.RemoveJob(u.root, jobID); err != nil {
+	if last {
+		errs = append(errs, spool.RemoveJob(u.root, jobID))
+	}
+	if err := errors.Join(errs...); err != nil {
 		u.log.Warn("free the spool", "job", jobID, "err", err)
 	}
 }
@@ -227,6 +245,11 @@ func (u *uploads) serve(ctx context.Context, s *link.Session) error {
 		c, err := u.chunk(up)
 		if err != nil {
 			u.log.Error("read the spool", "stream", up.key.String(), "err", err)
+			time.AfterFunc(rereadAfter, func() {
+				u.mu.Lock()
+				defer u.mu.Unlock()
+				u.push(up)
+			})
 			continue
 		}
 		if c == nil {

@@ -168,11 +168,11 @@ func (s *Supervisor) drop(j *job) {
 	if j.part != nil {
 		j.part.Leave()
 	}
-	a := j.a
+	a, last := j.a, len(s.attempts[j.a.GetJobId()]) == 0
 	s.flows.Go(func() {
 		s.o.Files.Forget(a, s.jobDir(a))
 		s.forgetAll(a)
-		s.o.Forgotten(a.GetJobId())
+		s.o.Forgotten(a.GetJobId(), a.GetAttempt(), last)
 	})
 }
 

@@ -63,7 +63,10 @@ func (f *flow) environment(name string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		return slices.ContainsFunc(ours, func(p string) bool { return strings.HasPrefix(kv, p) })
 	})
-	env = append(env, "HOME="+f.s.o.Home)
+	env = append(env, "HOME="+f.s.o.Home, "SHELL=/bin/bash")
+	if os.Getenv("PATH") == "" {
+		env = append(env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	}
 	if os.Getenv("USER") == "" && f.s.o.User != "" {
 		env = append(env, "USER="+f.s.o.User, "LOGNAME="+f.s.o.User)
 	}

@@ -162,7 +162,7 @@ func (w *world) live(t rapid.TB, vault *supervise.Vault) *life {
 		StateDir: w.dir, Home: w.dir, Log: slog.New(slog.DiscardHandler), CPUs: fakeCPUs, SpoolDir: w.dir,
 		Processes: w, Files: fakeFiles{w}, Gang: noGang{}, Vault: vault,
 		PowerOff: func(context.Context, bool) error { return nil }, Announce: func(*agentv1.Autostopping) {},
-		Opened: func(*agentv1.StreamKey, supervise.Process) {}, Forgotten: func(string) {},
+		Opened: func(*agentv1.StreamKey, supervise.Process) {}, Forgotten: func(string, int32, bool) {},
 	})
 	if err != nil {
 		t.Fatal(err)

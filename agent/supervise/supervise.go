@@ -111,8 +111,8 @@ type Options struct {
 	SSHSessions func() int
 	// Opened is told of every log stream that begins (or goes on after a restart).
 	Opened func(k *agentv1.StreamKey, p Process)
-	// Forgotten is told that a job's evidence is safe.
-	Forgotten func(jobID string)
+	// Forgotten is told that the evidence of a job's attempt is safe; last when no other attempt of it is here.
+	Forgotten func(jobID string, attempt int32, last bool)
 }
 
 // Supervisor is the agent's part that decides. It is safe for concurrent use.

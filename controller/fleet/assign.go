@@ -44,6 +44,27 @@ type assigned struct {
 type mark struct {
 	attempt int32
 	stop    bool
+	peers   string // where the other nodes of a gang are reached
+}
+
+func (a *assigned) mark(sn *snapshot, j *statev1.Job) mark {
+	m := mark{attempt: j.GetAttempt(), stop: a.stops(sn, j)}
+	if len(j.GetRanks()) < 2 {
+		return m
+	}
+	for _, r := range j.GetRanks() {
+		m.peers += sn.gangAddress(r.GetNodeId()) + " "
+	}
+	return m
+}
+
+func (sn *snapshot) gangAddress(node string) string {
+	for _, n := range sn.nodes {
+		if n.GetId() == node {
+			return n.GetGangAddress()
+		}
+	}
+	return ""
 }
 
 func newAssigned(s *session) *assigned {
@@ -184,7 +205,7 @@ func (a *assigned) full(ctx context.Context) error {
 		if it == nil {
 			continue
 		}
-		a.sent[j.GetId()] = mark{j.GetAttempt(), it.GetStop()}
+		a.sent[j.GetId()] = a.mark(sn, j)
 		items = append(items, it)
 		if state.JobEnded(j.GetPhase()) {
 			unfinished = append(unfinished, j.GetId())
@@ -238,7 +259,7 @@ func (a *assigned) delta(ctx context.Context) error {
 	slices.SortFunc(sn.jobs, func(x, y *statev1.Job) int { return int(x.GetNumber()) - int(y.GetNumber()) })
 	var items []*agentv1.Assignment
 	for _, j := range sn.jobs {
-		m := mark{j.GetAttempt(), a.stops(sn, j)}
+		m := a.mark(sn, j)
 		if a.sent[j.GetId()] == m {
 			continue
 		}
@@ -312,13 +333,8 @@ func (a *assigned) item(sn *snapshot, j *statev1.Job) (*agentv1.Assignment, erro
 		if r.GetRank() >= 0 {
 			it.NumRanks++
 		}
-		p := &agentv1.Peer{Slot: r.GetSlot(), Rank: r.GetRank(), NodeId: r.GetNodeId(), Address: r.GetAddress()}
-		for _, n := range sn.nodes {
-			if n.GetId() == r.GetNodeId() {
-				p.GangAddress = n.GetGangAddress()
-			}
-		}
-		it.Peers = append(it.Peers, p)
+		it.Peers = append(it.Peers, &agentv1.Peer{Slot: r.GetSlot(), Rank: r.GetRank(), NodeId: r.GetNodeId(),
+			Address: r.GetAddress(), GangAddress: sn.gangAddress(r.GetNodeId())})
 	}
 	if it.GetStop() {
 		it.StopReason = stopReason(sn, j)

@@ -207,10 +207,8 @@ func (f *Fleet) keep(nd *node) {
 	for f.ctx.Err() == nil {
 		began := time.Now()
 		err := f.attempt(nd)
-		wasUp := false
 		nd.set(func() {
-			wasUp, nd.up = nd.up, false
-			nd.err = err
+			nd.up, nd.err = false, err
 			nd.tries++
 		})
 		if f.ctx.Err() != nil {
@@ -223,7 +221,7 @@ func (f *Fleet) keep(nd *node) {
 			f.mu.Unlock()
 			return
 		}
-		if wasUp || time.Since(began) > redialMax {
+		if time.Since(began) > redialMax {
 			wait = redialMin
 		}
 		t := time.NewTimer(wait + state.Jitter(wait/2, uint64(began.UnixNano()), nd.id))

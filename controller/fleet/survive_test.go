@@ -10,9 +10,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,4 +275,115 @@ func TestUpgrade(t *testing.T) {
 	if pid != r.nodes[0].cmd.Process.Pid || r.nodes[0].cmd.ProcessState != nil {
 		t.Error("the agent became another process")
 	}
+}
+
+// What keeps a process is killed: nobody saw the end, which is our failure and not the user's.
+func TestShimKilled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.up()
+	id := r.submit(1, &statev1.TaskSpec{Run: "echo begun; sleep 1000"})
+	r.eventually("it runs", func() bool { return r.log(id, 0, "run") != "" })
+	n := r.nodes[0]
+	parent := n.parentOf("sleep\x001000")
+	if parent == 0 {
+		t.Fatal("no shim found")
+	}
+	if err := syscall.Kill(parent, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	j := r.until(id, "complete", complete)
+	r.wantPhase(j, statev1.JobPhase_JOB_FAILED_INFRA)
+	if r.log(id, 0, "run") != "begun\n" || n.marked() != "" {
+		t.Errorf("log %q, left %q", r.log(id, 0, "run"), n.marked())
+	}
+}
+
+// parentOf finds the shim above the job's process with a command line.
+func (n *agentNode) parentOf(cmdline string) int {
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range procs {
+		if !strings.HasPrefix(readFile(filepath.Join(p, "cmdline")), cmdline) || !strings.Contains(readFile(filepath.Join(p, "environ")), "HOME="+n.home+"\x00") {
+			continue
+		}
+		for pid := filepath.Base(p); pid != "1" && pid != "0"; {
+			stat := readFile(filepath.Join("/proc", pid, "stat"))
+			fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+			pid = fields[1]
+			if strings.Contains(readFile(filepath.Join("/proc", pid, "cmdline")), "\x00shim\x00") {
+				out, err := strconv.Atoi(pid)
+				if err == nil {
+					return out
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// Assignments that do not fit into one frame arrive, and files that were fetched ahead are there when the controller is not.
+func TestManyAssignmentsWithFilesWithoutController(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	src := t.TempDir()
+	write(t, filepath.Join(src, "data"), "from the snapshot\n")
+	tree := r.put(src)
+	const jobs = 300
+	comment := "# " + strings.Repeat("a long script ", 300) + "\n"
+	r.update(func(tx store.Tx) error {
+		for n := 1; n <= jobs; n++ {
+			task := &statev1.TaskSpec{Run: comment + "true", CpusPerRank: 0.1}
+			if n == 1 {
+				task.Run = "while [ ! -e " + r.dir + "/go ]; do sleep 0.01; done"
+				task.CpusPerRank = 1000
+			}
+			if n == jobs {
+				task.Run, task.Workdir = "cat data", tree
+			}
+			if err := r.place(tx, &statev1.Job{Number: uint32(n), Task: task}, 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	r.up()
+	last := fmt.Sprintf("j%d", jobs)
+	r.until(last, "accepted", func(j *statev1.Job) bool { return j.GetRanks()[0].GetPhase() >= statev1.RankPhase_RANK_ACCEPTED })
+	r.eventually("files were fetched", func() bool {
+		blobs, _ := filepath.Glob(filepath.Join(r.nodes[0].state(), "blobs", "*"))
+		return len(blobs) == 2 && !strings.Contains(strings.Join(blobs, ""), ".part")
+	})
+	r.close()
+	write(t, r.dir+"/go", "")
+	r.eventually("the last one has its directory", func() bool {
+		return exists(filepath.Join(r.nodes[0].state(), "jobs", fmt.Sprintf("%d-1", jobs), "workdir", "data"))
+	})
+	r.open()
+	r.connect(r.nodes...)
+	for n := 1; n <= jobs; n++ {
+		r.wantPhase(r.until(fmt.Sprintf("j%d", n), "complete", complete), statev1.JobPhase_JOB_SUCCEEDED)
+	}
+	if got := r.log(last, 0, "run"); got != "from the snapshot\n" {
+		t.Errorf("log %q", got)
+	}
+}
+
+// A machine that becomes another node forgets what it was.
+func TestAnotherNode(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	r.nodes[0].start()
+	r.connect(r.nodes[0])
+	id := r.submit(1, &statev1.TaskSpec{Run: "echo begun; sleep 1000"})
+	r.eventually("it runs", func() bool { return r.log(id, 0, "run") != "" })
+	r.nodes[0].stop()
+	other := r.nodes[1]
+	other.home = r.nodes[0].home
+	other.start()
+	r.connect(other)
+	if left := other.marked(); left != "" {
+		t.Errorf("left running: %s", left)
+	}
+	id = r.submit(2, &statev1.TaskSpec{Run: "echo fresh"}, 1)
+	r.wantPhase(r.until(id, "complete", complete), statev1.JobPhase_JOB_SUCCEEDED)
 }
