@@ -281,7 +281,8 @@ func (l *Loop) work(ctx context.Context) {
 func (l *Loop) step(ctx context.Context, id string, c *cluster, obs []plan.Observation) (ended bool) {
 	var d *plan.Draft
 	var effects []plan.Action
-	run := func(tx store.Tx) error {
+	run := func(tx store.Tx) (err error) {
+		defer fence(&err)
 		s, err := l.load(tx, id)
 		if err != nil {
 			return err
