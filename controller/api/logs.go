@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	// lateLogs is how long after a job's end its last bytes are waited for when its agents do not say that all is here.
-	lateLogs = 3 * time.Second
+	// lateLogs is how long after a job's end, and after the last byte that came since, more is waited for when its agents do
+	// not say that all is here. While an agent of the job is connected it may be silent for lateRounds times that.
+	lateLogs   = 3 * time.Second
+	lateRounds = 20
 	// pidWait is how long the first bytes of a rank wait for its pid, so that its prefix is right.
 	pidWait = 250 * time.Millisecond
 	// frameBytes bounds a frame, pendingBytes what waits for a slow reader.
@@ -181,7 +183,7 @@ func (s *Server) followJob(ctx context.Context, jw *jobWatch, rev store.Rev) {
 			return true
 		}
 		if late == nil {
-			late = time.AfterFunc(lateLogs, cancel)
+			late = s.afterSilence(wctx, j, cancel)
 		}
 		return false
 	}
@@ -199,6 +201,57 @@ func (s *Server) followJob(ctx context.Context, jw *jobWatch, rev store.Rev) {
 			return
 		}
 	}
+}
+
+// afterSilence calls end once the log of an ended job no longer grows.
+func (s *Server) afterSilence(ctx context.Context, j *statev1.Job, end func()) *time.Timer {
+	tick := make(chan struct{}, 1)
+	timer := time.AfterFunc(lateLogs, func() { tick <- struct{}{} })
+	go func() {
+		got, silent := s.logEnds(j), 0
+		for {
+			select {
+			case <-tick:
+			case <-ctx.Done():
+				return
+			}
+			if now := s.logEnds(j); now != got {
+				got, silent = now, 0
+			} else if silent++; silent >= lateRounds || !s.attached(ctx, j) {
+				end()
+				return
+			}
+			timer.Reset(lateLogs)
+		}
+	}()
+	return timer
+}
+
+// logEnds is how many bytes of a job's log are here.
+func (s *Server) logEnds(j *statev1.Job) uint64 {
+	var sum uint64
+	for _, r := range j.GetRanks() {
+		for _, name := range streamNames(j, r.GetSlot(), []string{"setup", "run", "check"}) {
+			end, _, err := s.o.Logs.End(&agentv1.StreamKey{JobId: j.GetId(), Attempt: j.GetAttempt(), Slot: r.GetSlot(), Name: name})
+			if err == nil {
+				sum += end
+			}
+		}
+	}
+	return sum
+}
+
+// attached reports whether an agent that ran a rank of the job is connected: what it has still comes.
+func (s *Server) attached(ctx context.Context, j *statev1.Job) bool {
+	found := false
+	err := s.o.Store.View(ctx, func(tx store.Tx) error {
+		for _, r := range j.GetRanks() {
+			n, err := store.GetNode(tx, r.GetNodeId())
+			found = found || err == nil && n.GetSession()
+		}
+		return nil
+	})
+	return err == nil && found
 }
 
 // streamNames are the streams a slot of a job may write, in order.
