@@ -33,6 +33,9 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
+// CodeAgentStart is the code of an agent that was installed on a machine and does not start there.
+const CodeAgentStart = "agent-start"
+
 // Scope says how much of a provider a failure speaks of: what the planner blocks.
 type Scope int
 

@@ -219,6 +219,10 @@ func (d *Draft) observeShip(n *statev1.Node, o Observation) {
 		return
 	}
 	if p := o.Problem; p != nil {
+		if n.GetPhase() == statev1.NodePhase_NODE_SHIPPING && hopeless(p, n.GetTries()+1) {
+			d.cannotShip(n, p)
+			return
+		}
 		d.retry(n, p)
 		if n.GetPhase() == statev1.NodePhase_NODE_SHIPPING && p.Kind == providers.KindUnknown && n.GetTries() >= maxShips && !d.wasUp() {
 			// The machine can be reached, the agent does not come up: waiting longer will not help, another machine may.
@@ -235,6 +239,29 @@ func (d *Draft) observeShip(n *statev1.Node, o Observation) {
 	}
 	// The session is recorded by whoever holds it. Should it have ended already, look again soon, not at once.
 	d.look(n, 5*time.Second)
+}
+
+// startTries is how often an agent that does not start is started.
+const startTries = 3
+
+// hopeless reports whether an agent will not run however often it is sent. What a machine that still boots may answer,
+// refused keys among it, is not.
+func hopeless(p *Problem, tries int32) bool {
+	switch p.Kind {
+	case providers.Unsupported, providers.Invalid:
+		return true
+	}
+	return p.Code == providers.CodeAgentStart && tries >= startTries
+}
+
+// cannotShip gives up a machine on which no agent will ever run.
+func (d *Draft) cannotShip(n *statev1.Node, p *Problem) {
+	d.refuse(n, p)
+	if d.wasUp() {
+		d.applyFail(FailureOf(p, d.ms()))
+		return
+	}
+	n.Desired = statev1.NodeDesired_NODE_DESIRED_GONE
 }
 
 // observeSeen writes down how the provider says the machine is.

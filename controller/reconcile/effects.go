@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"aloft/controller/plan"
 	statev1 "aloft/proto/sky/state/v1"
@@ -284,5 +287,23 @@ func problem(err error) *plan.Problem {
 	case errors.Is(err, context.Canceled):
 		p.Kind, p.Code = providers.Transient, "canceled"
 	}
+	p.Message, p.Hint, p.Code = text(p.Message), text(p.Hint), text(p.Code)
 	return p
+}
+
+// textLimit is how much of a failure's words is kept.
+const textLimit = 2000
+
+// text is what may be recorded of words that come from elsewhere: what a machine printed can be anything.
+func text(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > textLimit {
+		s = strings.ToValidUTF8(s[:textLimit], "") + " ..."
+	}
+	return s
 }

@@ -68,11 +68,12 @@ func (s *Shipper) Ship(ctx context.Context, _ *statev1.Cluster, node *statev1.No
 	}
 	goos, goarch, err := platform(lines[0], lines[1])
 	if err != nil {
-		return fmt.Errorf("node %s: %w", node.GetName(), err)
+		return never(codeNoAgent, "ask for another instance type or image: agents are built for Linux and macOS on amd64 and arm64",
+			fmt.Errorf("node %s: %w", node.GetName(), err))
 	}
 	agent, err := s.payload.Agent(goos, goarch)
 	if err != nil {
-		return err
+		return never(codeNoAgent, "build sky with `make build`, or unset ALOFT_AGENT; then launch again", err)
 	}
 	name := "sky-agent-" + agent.SHA256[:16]
 	have := false
@@ -87,12 +88,12 @@ func (s *Shipper) Ship(ctx context.Context, _ *statev1.Cluster, node *statev1.No
 	}
 	out, err := s.run(ctx, sh, fmt.Sprintf(`exec "$HOME/.aloft/bin/%s" start --node %s`, name, quote(node.GetId())), nil)
 	if err != nil {
-		return fmt.Errorf("start the agent on node %s: %w", node.GetName(), err)
+		return unstarted(fmt.Errorf("start the agent on node %s: %w", node.GetName(), err))
 	}
 	all := strings.Split(strings.TrimSpace(out), "\n")
 	socket := all[len(all)-1]
 	if !path.IsAbs(socket) {
-		return fmt.Errorf("start the agent on node %s: answer %q is not the path of a socket", node.GetName(), out)
+		return unstarted(fmt.Errorf("start the agent on node %s: answer %q is not the path of a socket", node.GetName(), out))
 	}
 	s.mu.Lock()
 	s.sockets[node.GetId()] = socket
@@ -125,6 +126,9 @@ func (s *Shipper) run(ctx context.Context, sh providers.Shell, script string, st
 	exit, err := sh.Run(ctx, cmd)
 	if err != nil {
 		return "", err
+	}
+	if exit.Signal != 0 {
+		return "", fmt.Errorf("ended by signal %d", exit.Signal)
 	}
 	if exit.Code != 0 {
 		msg := strings.TrimSpace(errOut.String())
