@@ -43,11 +43,11 @@ func benchmarkJobs(b *testing.B, cpus float64) {
 	}
 	var done time.Duration
 	for n := 1; n <= b.N; n++ {
-		r.untilWithin(10*time.Minute, fmt.Sprintf("j%d", n), "complete", func(j *statev1.Job) bool { return ended(j) })
+		r.untilWithin(10*time.Minute, r.jobID(uint32(n)), "complete", func(j *statev1.Job) bool { return ended(j) })
 	}
 	done = time.Since(began)
 	for n := 1; n <= b.N; n++ {
-		r.untilWithin(10*time.Minute, fmt.Sprintf("j%d", n), "complete", complete)
+		r.untilWithin(10*time.Minute, r.jobID(uint32(n)), "complete", complete)
 	}
 	b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "jobs/s")
 	b.ReportMetric(float64(b.N)/done.Seconds(), "ended/s")

@@ -2,6 +2,8 @@ package fleet_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -129,6 +131,7 @@ func newRig(t testing.TB, nodes int, change ...func(*rig)) *rig {
 		for _, n := range r.nodes {
 			n.stop()
 			n.reap()
+			n.forgetKey()
 			if log := readFile(filepath.Join(n.home, "agent.log")); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
 				t.Errorf("agent %s:\n%s", n.id, log)
 			}
@@ -258,6 +261,14 @@ func (n *agentNode) end(sig syscall.Signal) {
 // reap kills every process of the node's jobs and shims.
 func (n *agentNode) reap() { n.signalAll("") }
 
+// keyPath is where the agent keeps the key of its secrets.
+func (n *agentNode) keyPath() string {
+	sum := sha256.Sum256([]byte(n.state()))
+	return fmt.Sprintf("/dev/shm/aloft-%d-%s", os.Getuid(), hex.EncodeToString(sum[:8]))
+}
+
+func (n *agentNode) forgetKey() { _ = os.Remove(n.keyPath()) }
+
 // killJobs kills the processes of jobs, not their shims.
 func (n *agentNode) killJobs() { n.signalAll("ALOFT_RANK=") }
 
@@ -336,7 +347,7 @@ func (r *rig) place(tx store.Tx, j *statev1.Job, slots ...int32) error {
 	if len(slots) == 0 {
 		slots = []int32{0}
 	}
-	j.Id, j.ClusterId, j.ClusterName, j.Attempt, j.FailedRank = fmt.Sprintf("j%d", j.Number), "c1", "test", 1, -1
+	j.Id, j.ClusterId, j.ClusterName, j.Attempt, j.FailedRank = r.jobID(j.Number), "c1", "test", 1, -1
 	j.Phase, j.SubmittedMs, j.Ranks = statev1.JobPhase_JOB_PLACED, time.Now().UnixMilli(), nil
 	for i, s := range slots {
 		rank := &statev1.Rank{Slot: s, Rank: int32(i), Phase: statev1.RankPhase_RANK_ASSIGNED, Address: "127.0.0.1"}
@@ -348,6 +359,11 @@ func (r *rig) place(tx store.Tx, j *statev1.Job, slots ...int32) error {
 	}
 	tx.Emit(&statev1.Event{Kind: "job", Id: j.Id, ClusterId: "c1", NewPhase: "PLACED", Actor: "test"})
 	return tx.Put(store.Job, j.Id, j)
+}
+
+// jobID is unique on this machine, as real ones are: processes of a job are found by it.
+func (r *rig) jobID(number uint32) string {
+	return fmt.Sprintf("j%d-%s", number, strings.ToLower(filepath.Base(filepath.Dir(r.dir))))
 }
 
 func (r *rig) job(id string) *statev1.Job {

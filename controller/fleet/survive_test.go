@@ -204,14 +204,13 @@ func TestLostSecretsEndTheJob(t *testing.T) {
 	r := newRig(t, 1)
 	r.up()
 	n := r.nodes[0]
-	r.submit(1, &statev1.TaskSpec{Run: "sleep 1000", CpusPerRank: 1000})
+	first := r.submit(1, &statev1.TaskSpec{Run: "sleep 1000", CpusPerRank: 1000})
+	r.until(first, "running", func(j *statev1.Job) bool { return j.GetPhase() == statev1.JobPhase_JOB_RUNNING })
 	id := r.submitJob(&statev1.Job{Number: 2, SealedSecrets: seal(t, map[string]string{"TOKEN": "abcdefgh"}), Task: &statev1.TaskSpec{Run: "true"}})
 	r.until(id, "accepted", func(j *statev1.Job) bool { return j.GetRanks()[0].GetPhase() == statev1.RankPhase_RANK_ACCEPTED })
 	r.close()
 	n.kill()
-	sum := sha256.Sum256([]byte(n.state()))
-	key := fmt.Sprintf("/dev/shm/aloft-%d-%s", os.Getuid(), hex.EncodeToString(sum[:8]))
-	if err := os.Remove(key); err != nil {
+	if err := os.Remove(n.keyPath()); err != nil {
 		t.Fatal(err)
 	}
 	n.start()
@@ -347,7 +346,7 @@ func TestManyAssignmentsWithFilesWithoutController(t *testing.T) {
 		return nil
 	})
 	r.up()
-	last := fmt.Sprintf("j%d", jobs)
+	last := r.jobID(jobs)
 	r.until(last, "accepted", func(j *statev1.Job) bool { return j.GetRanks()[0].GetPhase() >= statev1.RankPhase_RANK_ACCEPTED })
 	r.eventually("files were fetched", func() bool {
 		blobs, _ := filepath.Glob(filepath.Join(r.nodes[0].state(), "blobs", "*"))
@@ -361,7 +360,7 @@ func TestManyAssignmentsWithFilesWithoutController(t *testing.T) {
 	r.open()
 	r.connect(r.nodes...)
 	for n := 1; n <= jobs; n++ {
-		r.wantPhase(r.until(fmt.Sprintf("j%d", n), "complete", complete), statev1.JobPhase_JOB_SUCCEEDED)
+		r.wantPhase(r.until(r.jobID(uint32(n)), "complete", complete), statev1.JobPhase_JOB_SUCCEEDED)
 	}
 	if got := r.log(last, 0, "run"); got != "from the snapshot\n" {
 		t.Errorf("log %q", got)
