@@ -56,7 +56,8 @@ type upload struct {
 	acked  uint64 // durable at the controller
 	freed  uint64
 	limit  uint64 // may be sent now
-	ended  bool   // the reader knows the end
+	ended  bool   // end is known
+	end    uint64 // of the stream
 	closed bool   // complete was sent in this session
 	done   bool   // complete at the controller
 	queued bool
@@ -115,7 +116,7 @@ func (u *uploads) finish(up *upload, end uint64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	up.reader.Finish(end)
-	up.ended = true
+	up.ended, up.end = true, end
 	u.push(up)
 }
 
@@ -279,7 +280,7 @@ func (u *uploads) pop() *upload {
 // chunk reads the next part of a stream; nil when there is nothing to send now.
 func (u *uploads) chunk(up *upload) (*agentv1.LogChunk, error) {
 	u.mu.Lock()
-	next, ended, room := up.next, up.ended, uint64(0)
+	next, ended, end, room := up.next, up.ended, up.end, uint64(0)
 	switch {
 	case up.done || up.gone || up.closed:
 		u.mu.Unlock()
@@ -304,9 +305,7 @@ func (u *uploads) chunk(up *upload) (*agentv1.LogChunk, error) {
 		return nil, err
 	}
 	if ended && len(recs) > 0 {
-		// The end goes with the last bytes, which for most jobs are the first ones too.
-		_, _, err = up.reader.ReadFrom(after, 1)
-		eof = errors.Is(err, io.EOF)
+		eof = after >= end // the end goes with the last bytes, which for most jobs are the first ones too
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
