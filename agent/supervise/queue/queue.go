@@ -5,13 +5,12 @@
 // on the devices it will get. A later job starts only from what is left. So an earlier job is never made to wait for a
 // later one, and because every node of a cluster follows the same order, gangs cannot block one another.
 //
-// Jobs with equal demand form a class; only the first of a class can start, so one decision costs the number of
-// classes plus the number of starts, not the number of jobs.
+// A decision looks at waiting jobs in order until what is left after their reservations is less than anybody asks for, so
+// it costs what fits on the node, not the number of jobs.
 package queue
 
 import (
 	"cmp"
-	"container/heap"
 	"errors"
 	"fmt"
 	"math"
@@ -44,7 +43,7 @@ type Grant struct {
 	Share     int64 // thousandths of each device
 }
 
-// Blocked is the first job of a class that must wait, and for what.
+// Blocked is the first of the jobs with equal demand that must wait, and for what.
 type Blocked struct {
 	ID  string
 	Why string
@@ -68,7 +67,10 @@ type item struct {
 	id    string
 	order Order
 	class class
-	index int // in its heap
+}
+
+func (it *item) compare(o *item) int {
+	return cmp.Or(it.order.compare(o.order), cmp.Compare(it.id, o.id))
 }
 
 // Queue holds the ranks of one node that wait or run. It is not safe for concurrent use.
@@ -77,8 +79,10 @@ type Queue struct {
 	devices []int   // index of each device
 	used    int64   // thousandths of CPU
 	free    []int64 // per device, thousandths
-	waiting map[string]*item
-	classes map[class]*waitHeap
+	known   map[string]*item
+	waiting []*item // by order
+	nothing []*item // ask for nothing, so they never wait
+	classes map[class]int
 	running map[string]Grant
 }
 
@@ -86,7 +90,7 @@ type Queue struct {
 func New(cpus float64, devices []int) *Queue {
 	q := &Queue{
 		cpus: milli(cpus), devices: slices.Clone(devices), free: make([]int64, len(devices)),
-		waiting: make(map[string]*item), classes: make(map[class]*waitHeap), running: make(map[string]Grant),
+		known: make(map[string]*item), classes: make(map[class]int), running: make(map[string]Grant),
 	}
 	for i := range q.free {
 		q.free[i] = whole
@@ -108,20 +112,21 @@ func (q *Queue) Add(id string, o Order, d Demand) error {
 		return nil
 	}
 	it := &item{id: id, order: o, class: c}
-	h := q.classes[c]
-	if h == nil {
-		h = &waitHeap{}
-		q.classes[c] = h
+	q.known[id] = it
+	if c == (class{}) {
+		q.nothing = append(q.nothing, it)
+		return nil
 	}
-	heap.Push(h, it)
-	q.waiting[id] = it
+	at, _ := slices.BinarySearchFunc(q.waiting, it, (*item).compare)
+	q.waiting = slices.Insert(q.waiting, at, it)
+	q.classes[c]++
 	return nil
 }
 
 // Has reports whether the rank waits or runs.
 func (q *Queue) Has(id string) bool {
 	_, runs := q.running[id]
-	return runs || q.waiting[id] != nil
+	return runs || q.known[id] != nil
 }
 
 // Hold takes what a rank already has, after a restart of the agent. It never refuses: the rank is running.
@@ -148,52 +153,63 @@ func (q *Queue) Remove(id string) {
 }
 
 // Waiting is the number of ranks that wait.
-func (q *Queue) Waiting() int { return len(q.waiting) }
+func (q *Queue) Waiting() int { return len(q.known) }
 
-// Admit starts every rank that may start now, earliest first, and names the classes' first ranks that may not.
+// Admit starts every rank that may start now, earliest first, and names the first of those that may not.
 func (q *Queue) Admit() (started []Admission, blocked []Blocked) {
+	for _, it := range q.nothing {
+		delete(q.known, it.id)
+		q.running[it.id] = Grant{}
+		started = append(started, Admission{ID: it.id})
+	}
+	q.nothing = nil
 	left := q.cpus - q.used // of CPUs, after what earlier ones wait for
 	free := slices.Clone(q.free)
-	heads := make([]*waitHeap, 0, len(q.classes))
-	for c, h := range q.classes {
-		if len(*h) == 0 {
-			delete(q.classes, c)
-			continue
-		}
-		heads = append(heads, h)
-	}
-	for len(heads) > 0 {
-		i := earliest(heads)
-		it := (*heads[i])[0]
+	full := make(map[class]bool)
+	i := 0
+	for i < len(q.waiting) && left >= q.least() {
+		it := q.waiting[i]
 		picked, fits := pick(free, it.class.gpus)
-		if it.class.cpus <= left && fits {
-			g := q.start(it, picked)
+		if !full[it.class] && it.class.cpus <= left && fits {
+			g := q.start(it, i, picked)
 			left -= g.MilliCPUs
 			for _, d := range picked {
 				free[d] -= g.Share
 			}
 			started = append(started, Admission{ID: it.id, Grant: g})
-			if len(*heads[i]) > 0 {
-				continue
-			}
-		} else {
-			blocked = append(blocked, Blocked{ID: it.id, Why: why(it.class, left, fits)})
-			left -= it.class.cpus
-			for _, d := range picked {
-				free[d] = 0
-			}
+			continue // the next one is at i now
 		}
-		heads = slices.Delete(heads, i, i+1)
+		if !full[it.class] {
+			full[it.class] = true
+			blocked = append(blocked, Blocked{ID: it.id, Why: why(it.class, left, fits)})
+		}
+		left -= it.class.cpus
+		for _, d := range picked {
+			free[d] = 0
+		}
+		i++
+	}
+	if len(blocked) == 0 && i < len(q.waiting) {
+		blocked = append(blocked, Blocked{ID: q.waiting[i].id, Why: why(q.waiting[i].class, left, true)})
 	}
 	return started, blocked
 }
 
-func (q *Queue) start(it *item, picked []int) Grant {
+// least is the smallest demand for CPUs that waits. Kinds of demand are few.
+func (q *Queue) least() int64 {
+	least := int64(math.MaxInt64)
+	for c := range q.classes {
+		least = min(least, c.cpus)
+	}
+	return least
+}
+
+func (q *Queue) start(it *item, at int, picked []int) Grant {
 	g := Grant{MilliCPUs: it.class.cpus, Share: min(it.class.gpus, whole)}
 	for _, d := range picked {
 		g.Devices = append(g.Devices, q.devices[d])
 	}
-	q.drop(it.id)
+	q.remove(it, at)
 	q.running[it.id] = g
 	q.used += g.MilliCPUs
 	q.give(g, -1)
@@ -201,12 +217,32 @@ func (q *Queue) start(it *item, picked []int) Grant {
 }
 
 func (q *Queue) drop(id string) {
-	it := q.waiting[id]
+	it := q.known[id]
 	if it == nil {
 		return
 	}
-	delete(q.waiting, id)
-	heap.Remove(q.classes[it.class], it.index)
+	if it.class == (class{}) {
+		delete(q.known, id)
+		q.nothing = slices.DeleteFunc(q.nothing, func(o *item) bool { return o == it })
+		return
+	}
+	at, _ := slices.BinarySearchFunc(q.waiting, it, (*item).compare)
+	q.remove(it, at)
+}
+
+// remove takes out the item at a place. What lies before it is moved, for most are taken near the front.
+func (q *Queue) remove(it *item, at int) {
+	delete(q.known, it.id)
+	if q.classes[it.class]--; q.classes[it.class] == 0 {
+		delete(q.classes, it.class)
+	}
+	if at > len(q.waiting)/2 {
+		q.waiting = slices.Delete(q.waiting, at, at+1)
+		return
+	}
+	copy(q.waiting[1:at+1], q.waiting[:at])
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
 }
 
 func (q *Queue) give(g Grant, sign int64) {
@@ -260,40 +296,9 @@ func why(c class, left int64, gpusFit bool) string {
 	return "waits"
 }
 
-func earliest(heads []*waitHeap) int {
-	best := 0
-	for i := range heads {
-		if (*heads[i])[0].order.compare((*heads[best])[0].order) < 0 {
-			best = i
-		}
-	}
-	return best
-}
-
 func milli(f float64) int64 {
 	if f <= 0 || math.IsNaN(f) {
 		return 0
 	}
 	return int64(math.Round(f * whole))
-}
-
-type waitHeap []*item
-
-func (h waitHeap) Len() int           { return len(h) }
-func (h waitHeap) Less(i, j int) bool { return h[i].order.compare(h[j].order) < 0 }
-func (h waitHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *waitHeap) Push(x any) {
-	it, _ := x.(*item)
-	it.index = len(*h)
-	*h = append(*h, it)
-}
-func (h *waitHeap) Pop() any {
-	old := *h
-	it := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	return it
 }
