@@ -18,8 +18,11 @@ import (
 )
 
 func newAPICmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "api", Short: "The controller: start, stop, status, info, logs"}
-	cmd.AddCommand(a.apiStart(), a.apiStop(), a.apiStatus(), a.apiInfo(), a.apiLogs())
+	cmd := &cobra.Command{Use: "api", Short: "The controller: start, stop, status, info, logs", Args: knownCommand, RunE: showHelp}
+	cmd.AddCommand(a.apiStart(), a.apiStop(), a.apiStatus(), a.apiInfo(), a.apiLogs(),
+		absentCommand("cancel", "requests are not kept apart from jobs: run `sky cancel CLUSTER JOB`, or `sky down CLUSTER` for a launch"),
+		absentCommand("login", "the controller answers on a socket of this machine only: there is nothing to log in to"),
+		absentCommand("logout", "the controller answers on a socket of this machine only: there is nothing to log out of"))
 	return cmd
 }
 
@@ -104,6 +107,9 @@ func (a *app) apiStop() *cobra.Command {
 	return cmd
 }
 
+// short is a commit as people write it.
+func short(commit string) string { return commit[:min(len(commit), 10)] }
+
 func infoJSON(i *controlv1.InfoResponse) map[string]any {
 	return map[string]any{"status": "healthy", "pid": i.GetPid(), "socket": i.GetSocket(), "version": i.GetVersion(), "commit": i.GetCommit(),
 		"home": i.GetHome(), "started_ms": i.GetStartedMs(), "installation": i.GetInstallation(), "epoch": i.GetEpoch(),
@@ -114,7 +120,7 @@ func (a *app) apiInfo() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "info",
-		Short: "Who answers: process, socket, version, home",
+		Short: "Tell who answers: process, socket, version, home",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
@@ -132,9 +138,9 @@ func (a *app) apiInfo() *cobra.Command {
 			if output == "json" {
 				return a.printJSON(infoJSON(i))
 			}
-			a.say("Client version: %s (commit %s)", version, commit)
+			a.say("Client: version %s, commit %s", version, short(commit))
 			a.say("Controller: %s", i.GetSocket())
-			a.say("├── Status: healthy, version %s (commit %s), pid %d, up %s", i.GetVersion(), i.GetCommit(), i.GetPid(), between(i.GetStartedMs(), 0, time.Now()))
+			a.say("├── Status: healthy, version %s, commit %s, pid %d, up %s", i.GetVersion(), short(i.GetCommit()), i.GetPid(), between(i.GetStartedMs(), 0, time.Now()))
 			a.say("├── Home: %s", i.GetHome())
 			a.say("├── Installation: %s, epoch %d", i.GetInstallation(), i.GetEpoch())
 			a.say("└── Agent sessions: %d", i.GetSessions())
@@ -149,7 +155,7 @@ func (a *app) apiStatus() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Whether the controller runs; starts nothing",
+		Short: "Tell whether the controller runs; starts nothing",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
@@ -166,7 +172,7 @@ func (a *app) apiStatus() *cobra.Command {
 						return err
 					}
 				} else {
-					a.say("No controller is running for %s.", a.home)
+					a.say("No controller is running for %s. Any command that needs one starts it; so does `sky api start`.", a.home)
 				}
 				return &exitError{code: exitFailure}
 			}
@@ -181,6 +187,7 @@ func (a *app) apiStatus() *cobra.Command {
 			return nil
 		},
 	}
+	acceptHidden(cmd, "all-status", "verbose")
 	outputFlag(cmd, &output)
 	return cmd
 }
@@ -190,7 +197,7 @@ func (a *app) apiLogs() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "logs",
-		Short: "The controller's own log",
+		Short: "Show the controller's own log",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := os.Open(filepath.Join(a.home, "controller.log"))
@@ -204,8 +211,9 @@ func (a *app) apiLogs() *cobra.Command {
 			return a.copyLog(cmd.Context(), f, tail, follow)
 		},
 	}
-	cmd.Flags().IntVar(&tail, "tail", 0, "last N lines; 0 = everything")
+	cmd.Flags().IntVar(&tail, "tail", 0, "last `N` lines; 0 = everything")
 	cmd.Flags().BoolVar(&follow, "follow", false, "keep showing what is appended")
+	acceptHidden(cmd, "server-logs", "no-follow")
 	return cmd
 }
 

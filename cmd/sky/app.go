@@ -11,27 +11,43 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 	"google.golang.org/grpc/status"
 
 	statev1 "aloft/proto/sky/state/v1"
+	"aloft/tasks"
 )
 
 // app is what every command shares: streams, environment and where the state lives.
 type app struct {
-	in       io.Reader
-	out      io.Writer
-	errOut   io.Writer
-	getenv   func(string) (string, bool)
-	home     string
-	ttyIn    bool
-	ttyOut   bool
-	ttyErr   bool
-	width    int
-	mu       sync.Mutex // one writer at a time on out and errOut
-	spinning bool       // a transient line stands on errOut
+	in      io.Reader
+	out     io.Writer
+	errOut  io.Writer
+	getenv  func(string) (string, bool)
+	home    string
+	ttyIn   bool
+	ttyOut  bool
+	ttyErr  bool
+	width   int
+	mu      sync.Mutex // one writer at a time on out and errOut
+	spinner *spinner   // the transient line on errOut; nil = none
 }
+
+// spinner is a transient line that says what is being waited for, and for how long.
+type spinner struct {
+	text  string
+	began time.Time
+	shown bool
+}
+
+const (
+	spinDelay = 200 * time.Millisecond // what is faster needs no progress
+	spinPause = 100 * time.Millisecond
+)
+
+var spinFrames = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
 // newApp reads the process's surroundings.
 func newApp() (*app, error) {
@@ -42,6 +58,11 @@ func newApp() (*app, error) {
 	a.width = 120
 	if a.ttyOut {
 		if w, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil && w > 20 {
+			a.width = w
+		}
+	}
+	if a.ttyErr && !a.ttyOut {
+		if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 20 {
 			a.width = w
 		}
 	}
@@ -125,7 +146,7 @@ func (a *app) note(format string, args ...any) {
 	fmt.Fprintf(a.errOut, format+"\n", args...)
 }
 
-// spin shows what is being waited for as a transient line, on a terminal only.
+// spin shows what is being waited for as a transient line, on a terminal only, until something else is printed.
 func (a *app) spin(format string, args ...any) {
 	if !a.ttyErr {
 		return
@@ -133,11 +154,42 @@ func (a *app) spin(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	text := fmt.Sprintf(format, args...)
-	if r := []rune(text); len(r) > a.width-3 {
-		text = string(r[:a.width-3])
+	if a.spinner != nil {
+		a.spinner.text = text
+		return
 	}
-	fmt.Fprintf(a.errOut, "\r\x1b[K%s", text)
-	a.spinning = true
+	s := &spinner{text: text, began: time.Now()}
+	a.spinner = s
+	go a.turn(s)
+}
+
+// turn draws a spinner until another line takes its place.
+func (a *app) turn(s *spinner) {
+	tick := time.NewTicker(spinPause)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		<-tick.C
+		a.mu.Lock()
+		if a.spinner != s {
+			a.mu.Unlock()
+			return
+		}
+		if waited := time.Since(s.began); waited >= spinDelay {
+			a.drawSpinner(s, n, waited)
+		}
+		a.mu.Unlock()
+	}
+}
+
+// drawSpinner is called with mu held.
+func (a *app) drawSpinner(s *spinner, n int, waited time.Duration) {
+	text := s.text
+	if waited >= time.Second {
+		text += " (" + span(waited) + ")"
+	}
+	frame := string(spinFrames[n%len(spinFrames)])
+	fmt.Fprintf(a.errOut, "\r\x1b[K%s %s", a.style(styleCyan, frame), cut(text, a.width-3))
+	s.shown = true
 }
 
 func (a *app) endSpin() {
@@ -148,10 +200,13 @@ func (a *app) endSpin() {
 
 // clearSpinner is called with mu held.
 func (a *app) clearSpinner() {
-	if a.spinning {
-		fmt.Fprint(a.errOut, "\r\x1b[K")
-		a.spinning = false
+	if a.spinner == nil {
+		return
 	}
+	if a.spinner.shown {
+		fmt.Fprint(a.errOut, "\r\x1b[K")
+	}
+	a.spinner = nil
 }
 
 // printJSON writes one indented JSON document.
@@ -172,6 +227,8 @@ type jsonError struct {
 	Code    string `json:"code,omitempty"`
 	Hint    string `json:"hint,omitempty"`
 	ExitInt int    `json:"exit_code"`
+
+	Diagnostics tasks.Diagnostics `json:"diagnostics,omitempty"` // of a task file
 }
 
 // failureOf finds the Failure detail that the controller puts on every refused call.
@@ -207,10 +264,18 @@ type failureError struct{ f *statev1.Failure }
 
 func (e *failureError) Error() string {
 	s := e.f.GetMessage()
-	if h := e.f.GetHint(); h != "" {
+	if h := hintText(e.f.GetHint()); h != "" {
 		s += "\n  " + h
 	}
 	return s
+}
+
+// hintText is a hint as a line of its own: a bare command is shown as one.
+func hintText(h string) string {
+	if strings.HasPrefix(h, "sky ") && !strings.ContainsAny(h, ";:`") {
+		return "run `" + h + "`"
+	}
+	return h
 }
 
 // usageError is a mistake in flags or arguments.
@@ -224,7 +289,7 @@ func (a *app) confirm(yes bool, question string) error {
 		return nil
 	}
 	if !a.ttyIn {
-		return usageError("%s Nobody can answer here: pass -y to proceed", question)
+		return usageError("%s\n  there is no terminal to answer on: pass -y to proceed", question)
 	}
 	a.mu.Lock()
 	a.clearSpinner()

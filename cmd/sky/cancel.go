@@ -16,7 +16,7 @@ func newCancelCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel CLUSTER [JOB...]",
 		Short: "Cancel jobs",
-		Long:  "Cancel jobs of a cluster: the latest unfinished one when none is named. The whole process tree is ended: TERM, a grace, KILL.",
+		Long:  "Cancel jobs of a cluster: the latest unfinished one when none is named. The\nwhole process tree is ended: TERM, a grace, KILL.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {

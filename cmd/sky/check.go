@@ -13,10 +13,14 @@ func newCheckCmd(a *app) *cobra.Command {
 	var workspace, output string
 	cmd := &cobra.Command{
 		Use:   "check [INFRA...]",
-		Short: "Check which places can be used; fails when one that was named cannot",
+		Short: "Check which places can be used",
+		Long:  "Check which places can be used. Fails when one that was named cannot, or when none can.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
+			}
+			if workspace != "" {
+				return usageError("--workspace: workspaces are not part of this version")
 			}
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -57,11 +61,15 @@ func newCheckCmd(a *app) *cobra.Command {
 					}
 					a.say("  %s: %s", infraName(i.GetName()), a.style(styleAmber, "disabled"))
 					a.say("    Reason: %s", i.GetReason())
-					if i.GetHint() != "" {
-						a.say("    %s", i.GetHint())
+					if h := hintText(i.GetHint()); h != "" {
+						a.say("    %s", h)
 					}
 				}
-				a.say("\nEnabled infra: %s", strings.Join(enabled, ", "))
+				list := strings.Join(enabled, ", ")
+				if len(enabled) == 0 {
+					list = "none"
+				}
+				a.say("\n%s %s", a.style(styleBold, "Enabled infra:"), list)
 			}
 			if bad {
 				return &exitError{code: exitConfig}
@@ -70,7 +78,8 @@ func newCheckCmd(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show who we are there")
-	cmd.Flags().StringVarP(&workspace, "workspace", "w", "", "workspace")
+	cmd.Flags().StringVarP(&workspace, "workspace", "w", "", "not supported")
+	_ = cmd.Flags().MarkHidden("workspace")
 	outputFlag(cmd, &output)
 	return cmd
 }

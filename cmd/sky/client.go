@@ -49,7 +49,10 @@ func (a *app) connect(ctx context.Context) (*client, error) {
 			if time.Now().After(limit) {
 				return nil, &exitError{code: exitFailure, err: fmt.Errorf("no controller answers: see %s", filepath.Join(a.home, "controller.log"))}
 			}
-			if err := a.startController(ctx); err != nil {
+			a.spin("Starting the controller")
+			err := a.startController(ctx)
+			a.endSpin()
+			if err != nil {
 				return nil, err
 			}
 			continue

@@ -15,7 +15,7 @@ func newCostReportCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "cost-report",
-		Short: "What clusters cost, from the times their machines were billed",
+		Short: "Show what clusters cost, by the time their machines were billed",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
@@ -50,7 +50,7 @@ func newCostReportCmd(a *app) *cobra.Command {
 				rows = rows[:5]
 			}
 			if len(rows) > 0 {
-				t := &table{header: []string{"NAME", "LAUNCHED", "DURATION", "RESOURCES", "STATUS", "COST/hr", "COST"}}
+				t := &table{header: []string{"NAME", "LAUNCHED", "DURATION", "RESOURCES", "STATUS", "COST/hr", "COST"}, flex: []int{3}}
 				for _, x := range rows {
 					t.add(x.GetName(), ago(x.GetLaunchedMs(), time.Now()), span(time.Duration(x.GetDurationMs())*time.Millisecond), x.GetResourcesText(), x.GetStatus(),
 						"$ "+money(x.GetHourlyPrice()), "$ "+money(x.GetCost()))
@@ -65,7 +65,7 @@ func newCostReportCmd(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "all clusters, not the last five")
-	cmd.Flags().IntVar(&days, "days", 30, "clusters of the last N days; 0 = all")
+	cmd.Flags().IntVar(&days, "days", 30, "clusters of the last `N` days; 0 = all")
 	outputFlag(cmd, &output)
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 	"testing"
@@ -40,7 +41,16 @@ func TestDocsCLI(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Command line\n\nMade from the code by `go test ./cmd/sky -run TestDocs -update`. Exit codes: [exit-codes.md](exit-codes.md). ")
 	b.WriteString("JSON output: [json.md](json.md).\n\n")
+	b.WriteString("| command | what it does |\n|---|---|\n")
 	root := newRoot(&app{out: &bytes.Buffer{}, errOut: &bytes.Buffer{}, getenv: func(string) (string, bool) { return "", false }})
+	for _, g := range root.Groups() {
+		for _, c := range root.Commands() {
+			if c.GroupID == g.ID && !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
+				fmt.Fprintf(&b, "| [`sky %s`](#sky-%s) | %s |\n", c.Name(), c.Name(), c.Short)
+			}
+		}
+	}
+	b.WriteString("| `sky completion SHELL` | Print the completion script of a shell; `sky --install-shell-completion auto` installs it |\n\n")
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		if c.Hidden || c.Name() == "help" || c.Name() == "completion" {
@@ -52,9 +62,17 @@ func TestDocsCLI(t *testing.T) {
 			if text == "" {
 				text = c.Short + "."
 			}
-			fmt.Fprintf(&b, "%s\n\n```\n%s\n```\n\n", text, c.UseLine())
+			if c.HasAvailableSubCommands() {
+				fmt.Fprintf(&b, "%s.\n\n", strings.TrimSuffix(text, "."))
+			} else {
+				fmt.Fprintf(&b, "%s\n\n```\n%s\n```\n\n", text, c.UseLine())
+			}
 			if c.Example != "" {
-				fmt.Fprintf(&b, "```\n%s\n```\n\n", c.Example)
+				lines := strings.Split(c.Example, "\n")
+				for i := range lines {
+					lines[i] = strings.TrimPrefix(lines[i], "  ")
+				}
+				fmt.Fprintf(&b, "Examples:\n\n```\n%s\n```\n\n", strings.Join(lines, "\n"))
 			}
 			var rows []string
 			c.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -65,10 +83,14 @@ func TestDocsCLI(t *testing.T) {
 				if f.Shorthand != "" {
 					name = "-" + f.Shorthand + ", " + name
 				}
-				if f.Value.Type() != "bool" {
-					name += " " + strings.ToUpper(f.Value.Type())
+				value, usage := pflag.UnquoteUsage(f)
+				if value != "" {
+					name += " " + value
 				}
-				rows = append(rows, fmt.Sprintf("| `%s` | %s |", name, strings.ReplaceAll(f.Usage, "|", "\\|")))
+				if d := f.DefValue; f.Value.Type() == "int" && d != "0" || f.Value.Type() == "string" && d != "" {
+					usage += " (default " + d + ")"
+				}
+				rows = append(rows, fmt.Sprintf("| `%s` | %s |", name, strings.ReplaceAll(usage, "|", "\\|")))
 			})
 			if len(rows) > 0 {
 				b.WriteString("| flag | meaning |\n|---|---|\n" + strings.Join(rows, "\n") + "\n\n")
@@ -97,4 +119,46 @@ func TestDocsExitCodes(t *testing.T) {
 		fmt.Fprintf(&b, "| %d | %s | %s |\n", e.Code, e.Name, e.Meaning)
 	}
 	golden(t, "exit-codes.md", b.String())
+}
+
+var (
+	mdLink = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)\s]*)?\)`)
+	mdImg  = regexp.MustCompile(`(?:src|srcset)="([^"]+)"`)
+)
+
+// TestDocsLinks follows every relative link of the documents, and wants every document in the index.
+func TestDocsLinks(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join("..", "..")
+	docs, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index, err := os.ReadFile(filepath.Join(root, "docs", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range docs {
+		name := filepath.Base(d)
+		if name != "README.md" && !strings.Contains(string(index), "("+name+")") {
+			t.Errorf("docs/README.md does not link %s", name)
+		}
+	}
+	for _, d := range append(docs, filepath.Join(root, "README.md"), filepath.Join(root, "examples", "README.md")) {
+		text, err := os.ReadFile(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range append(mdLink.FindAllStringSubmatch(string(text), -1), mdImg.FindAllStringSubmatch(string(text), -1)...) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(d), m[1])); err != nil {
+				t.Errorf("%s: link to %s: %v", d, m[1], err)
+			}
+		}
+	}
+	if got, err := os.ReadFile(filepath.Join(root, "README.md")); err == nil && !strings.Contains(string(got), "(docs/exit-codes.md)") {
+		t.Error("README.md does not link docs/exit-codes.md")
+	}
 }

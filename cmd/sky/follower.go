@@ -33,8 +33,8 @@ type follower struct {
 	name    string
 	results string
 
-	upSaid, jobSaid bool
-	lastPhase       string
+	upSaid    bool
+	lastPhase string
 }
 
 // run ends with nil when the job succeeded, else with the error that carries the exit code.
@@ -53,18 +53,54 @@ func (f *follower) run(ctx context.Context, detach bool) error {
 		return nil
 	}
 	if detach {
-		f.say("Job %d is queued. Follow it: sky logs %s %d", f.resp.GetJobNumber(), f.resp.GetClusterName(), f.resp.GetJobNumber())
+		f.say("Job %d is submitted.\n  follow it:   sky logs %s %d\n  cancel it:   sky cancel %s %d", f.resp.GetJobNumber(),
+			f.resp.GetClusterName(), f.resp.GetJobNumber(), f.resp.GetClusterName(), f.resp.GetJobNumber())
 		return nil
 	}
+	f.say("Job %d is submitted. %s", f.resp.GetJobNumber(), f.a.style(styleDim, "Its log follows; Ctrl-C detaches, the job goes on."))
 	p := f.a.newLogPrinter(f.name, false)
 	if f.json {
 		p.json = f.a.ndjson
 	}
+	quit := f.showChecking(ctx)
 	err = f.a.streamLogs(ctx, f.c, &controlv1.LogsRequest{JobId: f.resp.GetJobId(), Follow: true, Streams: []string{"setup", "run"}}, p)
+	quit()
 	if err != nil {
 		return err
 	}
 	return f.a.conclude(ctx, f.c, f.resp.GetJobId(), f.json, f.results)
+}
+
+// showChecking tells, on a terminal, that the validation suites run: they write nothing that is followed.
+func (f *follower) showChecking(ctx context.Context) (quit func()) {
+	if !f.a.ttyErr || f.json {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	client := f.c.ControlClient
+	go func() {
+		defer close(done)
+		st, err := client.Watch(ctx, &controlv1.WatchRequest{FromRev: f.resp.GetRev(), ClusterId: f.resp.GetClusterId()})
+		if err != nil {
+			return // the log tells what is wrong
+		}
+		for {
+			ev, err := st.Recv()
+			if err != nil {
+				return
+			}
+			j := ev.GetJob().GetJob()
+			if j.GetId() == f.resp.GetJobId() && j.GetPhase() == statev1.JobPhase_JOB_CHECKING {
+				f.a.spin("Running the validation suites")
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // watch is one watch of the launch, under one controller.
@@ -145,7 +181,7 @@ func (f *follower) step(cl *controlv1.ClusterView, job *controlv1.JobView, detac
 		}
 	}
 	if !f.upSaid && cl.GetInfraText() != "" && cl.GetStatus() == "INIT" && !f.json {
-		f.a.spin("Launching on %s ...  %s", cl.GetInfraText(), c.GetLastEvent())
+		f.a.spin("Launching on %s: %s", cl.GetInfraText(), c.GetLastEvent())
 	}
 	if !f.upSaid && cl.GetStatus() == "UP" {
 		f.upSaid = true
@@ -174,10 +210,6 @@ func (f *follower) step(cl *controlv1.ClusterView, job *controlv1.JobView, detac
 // jobStep says what is new of the job; true once its log can be followed.
 func (f *follower) jobStep(v *controlv1.JobView) (bool, error) {
 	j := v.GetJob()
-	if !f.jobSaid {
-		f.jobSaid = true
-		f.say("Job submitted, ID: %d", j.GetNumber())
-	}
 	switch {
 	case j.GetPhase() >= statev1.JobPhase_JOB_SETUP:
 		return true, nil
@@ -186,7 +218,7 @@ func (f *follower) jobStep(v *controlv1.JobView) (bool, error) {
 		if why == "" {
 			why = "resources"
 		}
-		f.a.spin("Waiting for task resources on %d node(s): %s", max(1, len(j.GetRanks())), why)
+		f.a.spin("Job %d waits on %s: %s", j.GetNumber(), plural(max(1, len(j.GetRanks())), "node"), why)
 	}
 	return false, nil
 }
@@ -216,7 +248,7 @@ func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool
 			return err
 		}
 	} else {
-		a.showOutcome(v, paths)
+		a.showOutcome(ans.GetCluster(), v, paths, resultsUnder(j, under))
 	}
 	if code := jobExit(j); code != exitOK {
 		return &exitError{code: code}
@@ -254,9 +286,7 @@ func (a *app) bringBack(ctx context.Context, c *client, j *statev1.Job, under st
 	if len(j.GetFiles()) == 0 {
 		return paths, nil
 	}
-	if under == "" {
-		under = filepath.Join(resultsDir, fmt.Sprintf("%s-%d", j.GetClusterName(), j.GetNumber()))
-	}
+	under = resultsUnder(j, under)
 	for i, f := range j.GetFiles() {
 		a.spin("Bringing results back: %d of %d", i+1, len(j.GetFiles()))
 		rel := filepath.FromSlash(f.GetName())
@@ -274,6 +304,14 @@ func (a *app) bringBack(ctx context.Context, c *client, j *statev1.Job, under st
 	}
 	a.endSpin()
 	return paths, nil
+}
+
+// resultsUnder is the directory that a job's results go to.
+func resultsUnder(j *statev1.Job, asked string) string {
+	if asked != "" {
+		return asked
+	}
+	return filepath.Join(resultsDir, fmt.Sprintf("%s-%d", j.GetClusterName(), j.GetNumber()))
 }
 
 // artifactDest is the local path a task gives to an artifact; "" when it gives none.

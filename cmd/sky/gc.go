@@ -16,7 +16,8 @@ func newGcCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "gc",
-		Short: "Find machines of ours that no cluster owns, and delete them with --delete",
+		Short: "Find machines of ours that no cluster owns",
+		Long:  "Find machines of ours, by their tags, that no cluster owns; with --delete also delete them.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
@@ -53,8 +54,8 @@ func newGcCmd(a *app) *cobra.Command {
 					return err
 				}
 			} else {
-				a.say("%d machines seen, %d owned, %d orphaned.", r.GetInstances(), r.GetOwned(), len(r.GetOrphans()))
-				t := &table{header: []string{"INFRA", "INSTANCE", "CLUSTER", "CREATED", "REASON", "DELETED"}}
+				a.say("%s seen, %d owned by clusters, %d owned by none.", plural(int(r.GetInstances()), "machine"), r.GetOwned(), len(r.GetOrphans()))
+				t := &table{header: []string{"INFRA", "INSTANCE", "CLUSTER", "CREATED", "REASON", "DELETED"}, flex: []int{4}}
 				for _, o := range r.GetOrphans() {
 					t.add(infraName(o.GetProvider()), o.GetInstanceId(), dash(o.GetClusterName()), ago(o.GetCreatedMs(), time.Now()), o.GetReason(), strconv.FormatBool(o.GetDeleted()))
 				}

@@ -12,8 +12,8 @@ import (
 )
 
 func newGpusCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "gpus", Short: "Accelerators that can be had"}
-	cmd.AddCommand(a.gpusList("list [GPU[:N]]", false))
+	cmd := &cobra.Command{Use: "gpus", Short: "Accelerators that can be had: list", Args: knownCommand, RunE: showHelp}
+	cmd.AddCommand(a.gpusList("list [GPU[:N]]", false), absentCommand("label", "labelling of Kubernetes nodes is not part of this version"))
 	return cmd
 }
 
@@ -65,7 +65,7 @@ func (a *app) gpusList(use string, hidden bool) *cobra.Command {
 	f.BoolVarP(&all, "all", "a", false, "every accelerator, common or not")
 	f.BoolVar(&allRegions, "all-regions", false, "every region, not the cheapest only")
 	f.BoolVarP(&verbose, "verbose", "v", false, "show more")
-	f.StringVar(&infra, "infra", "", "only this infra")
+	f.StringVar(&infra, "infra", "", "only this `PLACE`")
 	f.StringVar(&cloud, "cloud", "", "only this cloud")
 	f.StringVar(&region, "region", "", "only this region")
 	_ = f.MarkHidden("cloud")
@@ -84,7 +84,7 @@ func (a *app) showOffers(offers []*statev1.Candidate, one bool, output string) e
 		return a.printJSON(map[string]any{"gpus": list})
 	}
 	if len(offers) == 0 {
-		a.say("No accelerators found in the enabled infra. See `sky check`.")
+		a.say("No such accelerator in the enabled infra: run `sky check` to see which are enabled.")
 		return nil
 	}
 	if !one {

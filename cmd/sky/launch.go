@@ -44,8 +44,9 @@ func newLaunchCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "launch [TASK.yaml | COMMAND...]",
 		Short: "Run a task on a new or existing cluster",
-		Long: `Run a task: find the cheapest place that can run it, get the machines, send the files, run setup and run, then
-the validation suites, bring results back, and end with the job's own exit code.
+		Long: `Run a task: find the cheapest place that can run it, get the machines, send the
+files, run setup and run, then the validation suites, bring results back, and
+end with the job's own exit code.
 
 Without a task the cluster is only made. Ctrl-C detaches: the job goes on.`,
 		Example: `  sky launch task.yaml
@@ -55,19 +56,20 @@ Without a task the cluster is only made. Ctrl-C detaches: the job goes on.`,
 	}
 	fl.task.add(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&fl.cluster, "cluster", "c", "", "cluster name; made up when not given")
+	f.StringVarP(&fl.cluster, "cluster", "c", "", "`CLUSTER` to run on; a name is made up when none is given")
 	f.BoolVar(&fl.dryrun, "dryrun", false, "stop after showing what would be chosen")
 	f.BoolVarP(&fl.yes, "yes", "y", false, "do not ask")
-	f.IntVarP(&fl.idle, "idle-minutes-to-autostop", "i", 0, "stop the cluster after this many idle minutes; -1 = never")
-	f.StringVar(&fl.waitFor, "wait-for", "", "what keeps it from idling: jobs_and_ssh, jobs or none")
+	f.IntVarP(&fl.idle, "idle-minutes-to-autostop", "i", 0, "stop the cluster after `MIN` idle minutes; -1 = never")
+	f.StringVar(&fl.waitFor, "wait-for", "", "`WHAT` keeps it from idling: jobs_and_ssh, jobs or none")
 	f.BoolVar(&fl.down, "down", false, "tear the cluster down when its jobs are done (with -i: after that many idle minutes)")
 	f.BoolVarP(&fl.retry, "retry-until-up", "r", false, "keep trying until machines are to be had")
 	f.BoolVar(&fl.noSetup, "no-setup", false, "skip setup")
 	f.BoolVar(&fl.fast, "fast", false, "skip setup when the cluster is already up")
 	f.StringVar(&fl.cloneDisk, "clone-disk-from", "", "not supported")
-	f.StringVarP(&fl.workspace, "workspace", "w", "", "workspace")
+	f.StringVarP(&fl.workspace, "workspace", "w", "", "not supported")
 	f.BoolVar(&fl.docker, "docker", false, "not supported")
 	_ = f.MarkHidden("docker")
+	_ = f.MarkHidden("workspace")
 	_ = f.MarkHidden("clone-disk-from")
 	fl.followFlags(cmd)
 	return cmd
@@ -79,9 +81,9 @@ func (fl *launchFlags) followFlags(cmd *cobra.Command) {
 	f.BoolVar(&fl.noDetach, "no-detach-run", false, "follow the log (the default)")
 	f.BoolVar(&fl.async, "async", false, "return when the controller has taken the request over")
 	f.BoolVar(&fl.noAsync, "no-async", false, "wait (the default)")
-	f.DurationVar(&fl.timeout, "timeout", 0, "give up waiting after this long (exit code 75); the job goes on")
-	f.StringVar(&fl.requestID, "request-id", "", "idempotency key: the same key within 24 h attaches to the same job")
-	f.StringVar(&fl.resultsUnder, "results", "", "directory for results (default "+resultsDir+"/CLUSTER-JOB)")
+	f.DurationVar(&fl.timeout, "timeout", 0, "give up waiting after `TIME`, as 90s or 2h (exit code 75); the job goes on")
+	f.StringVar(&fl.requestID, "request-id", "", "`KEY` of idempotency: the same one within 24 h attaches to the same job")
+	f.StringVar(&fl.resultsUnder, "results", "", "`DIR` for results (default "+resultsDir+"/CLUSTER-JOB)")
 	outputFlag(cmd, &fl.output)
 }
 
@@ -189,6 +191,8 @@ func (fl *launchFlags) check() error {
 	switch {
 	case fl.cloneDisk != "":
 		return usageError("--clone-disk-from: no provider that is enabled here can clone disks")
+	case fl.workspace != "":
+		return usageError("--workspace: workspaces are not part of this version")
 	case fl.docker:
 		return usageError("--docker is gone: use --image-id docker:IMAGE")
 	}
@@ -227,7 +231,11 @@ func newExecCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "exec CLUSTER [TASK.yaml | COMMAND...]",
 		Short: "Run a task on a cluster that is up, without setup",
-		Args:  cobra.MinimumNArgs(1),
+		Long: `Run a task on a cluster that is up: the workdir is sent, setup and file mounts
+are skipped, and no machine is made. Ends with the job's own exit code.`,
+		Example: `  sky exec train task.yaml
+  sky exec train --gpus A100:1 -- python evaluate.py`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cluster, rest := args[0], args[1:]
 			if fl.cluster != "" {
@@ -302,7 +310,7 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 		}
 	}
 	if fl.async {
-		a.sayUnless(fl.output == "json", "Taken over by the controller. See: sky status %s", r.GetClusterName())
+		a.sayUnless(fl.output == "json", "The controller goes on with it. See: sky status %s", r.GetClusterName())
 		return nil
 	}
 	wctx := ctx
@@ -330,7 +338,7 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 // sayWhereToGoOn tells how to return to a job or end it.
 func (a *app) sayWhereToGoOn(r *controlv1.LaunchResponse) {
 	if r.GetJobId() == "" {
-		a.note("\nDetached; the launch goes on. See: sky status %s   End it: sky down %s", r.GetClusterName(), r.GetClusterName())
+		a.note("\nDetached; the launch goes on.\n  see how it goes:  sky status %s\n  end it:           sky down %s", r.GetClusterName(), r.GetClusterName())
 		return
 	}
 	a.note("\nDetached; the job goes on.\n  return to it:  sky logs %s %d\n  cancel it:     sky cancel %s %d", r.GetClusterName(), r.GetJobNumber(), r.GetClusterName(), r.GetJobNumber())

@@ -81,7 +81,7 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 	var outs []outcome
 	for _, n := range notFound {
 		f := &statev1.Failure{Kind: statev1.FailureKind_NOT_FOUND, Message: "no such cluster", Hint: "run `sky status` to see the clusters there are"}
-		outs = append(outs, outcome{Name: n, Error: whyJSON(f), code: exitNotFound, text: "no such cluster (see `sky status`)"})
+		outs = append(outs, outcome{Name: n, Error: whyJSON(f), code: exitNotFound, text: "no such cluster: run `sky status` to see those there are"})
 	}
 	if len(names) > 0 {
 		if err := a.confirm(v.yes || v.output == "json", fmt.Sprintf("%s %s: %s. Proceed?", asking, plural(len(names), "cluster"), strings.Join(names, ", "))); err != nil {
@@ -99,11 +99,11 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 			x := outcome{Name: o.GetName(), OK: o.GetAccepted(), Note: o.GetNote(), Error: whyJSON(o.GetFailure())}
 			if f := o.GetFailure(); !o.GetAccepted() {
 				x.code, x.text = codeOfKind(f.GetKind()), f.GetMessage()
-				if f.GetHint() != "" {
-					x.text += "\n    " + f.GetHint()
+				if h := hintText(f.GetHint()); h != "" {
+					x.text += "\n    " + h
 				}
 			} else if !v.async && reached != nil {
-				a.spin("%s %s...", doing, o.GetName())
+				a.spin("%s %s", doing, o.GetName())
 				if err := a.waitCluster(ctx, c, o.GetClusterId(), resp.GetRev(), reached); err != nil {
 					var ee *exitError
 					if errors.As(err, &ee) && ee.code == exitInterrupted {
@@ -142,9 +142,9 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 			case o.Note != "":
 				a.say("%s Cluster %s: %s", a.style(styleGreen, "✓"), o.Name, o.Note)
 			case v.async:
-				a.say("%s %s %s (asked for; see `sky status %s`)", a.style(styleGreen, "✓"), doing, o.Name, o.Name)
+				a.say("%s %s %s goes on in the background. See: sky status %s", a.style(styleGreen, "✓"), doing, o.Name, o.Name)
 			default:
-				a.say("%s Cluster %s: %s.", a.style(styleGreen, "✓"), o.Name, done)
+				a.say("%s Cluster %s: %s", a.style(styleGreen, "✓"), o.Name, strings.ReplaceAll(done, "NAME", o.Name))
 			}
 		}
 	}
@@ -193,8 +193,9 @@ func newStopCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop [CLUSTER...]",
 		Short: "Stop clusters, keeping their disks",
+		Long:  "Stop clusters, keeping their disks: `sky start` brings them back as they were.\nJobs that run are ended. Names may be globs, as 'train-*'.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return v.do(cmd, args, "Stopping", "Stopping", "stopped; restart it with `sky start`",
+			return v.do(cmd, args, "Stopping", "Stopping", "stopped. Restart it: sky start NAME",
 				func(ctx context.Context, c *client, r *controlv1.ClustersRequest) (*controlv1.ClustersResponse, error) {
 					return c.Stop(ctx, r)
 				}, func(view *controlv1.ClusterView) (bool, error) {
@@ -209,7 +210,7 @@ func newStopCmd(a *app) *cobra.Command {
 
 func (v *clusterVerb) gracefulFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&v.graceful, "graceful", false, "wait for cached writes to buckets before stopping")
-	cmd.Flags().IntVar(&v.gracefulTimeout, "graceful-timeout", 0, "seconds to wait with --graceful")
+	cmd.Flags().IntVar(&v.gracefulTimeout, "graceful-timeout", 0, "wait at most `SEC` seconds with --graceful")
 }
 
 func newDownCmd(a *app) *cobra.Command {
@@ -217,7 +218,7 @@ func newDownCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down [CLUSTER...]",
 		Short: "Tear clusters down",
-		Long:  "Tear clusters down: their machines and disks are deleted, and the command ends when the provider shows them gone. Logs and reports stay readable.",
+		Long:  "Tear clusters down: their machines and disks are deleted, and the command ends\nwhen the provider shows them gone. Logs and reports stay readable.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return v.do(cmd, args, "Terminating", "Terminating", "terminated",
 				func(ctx context.Context, c *client, r *controlv1.ClustersRequest) (*controlv1.ClustersResponse, error) {
@@ -239,6 +240,7 @@ func newStartCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start [CLUSTER...]",
 		Short: "Restart stopped clusters",
+		Long:  "Restart stopped clusters, with their disks. Clusters that are up stay as they are.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if down && !cmd.Flags().Changed("idle-minutes-to-autostop") {
 				return usageError("--down needs --idle-minutes-to-autostop")
@@ -260,8 +262,8 @@ func newStartCmd(a *app) *cobra.Command {
 	}
 	v.flags(cmd)
 	f := cmd.Flags()
-	f.IntVarP(&idle, "idle-minutes-to-autostop", "i", 0, "stop after this many idle minutes")
-	f.StringVar(&waitFor, "wait-for", "", "what keeps it from idling: jobs_and_ssh, jobs or none")
+	f.IntVarP(&idle, "idle-minutes-to-autostop", "i", 0, "stop after `MIN` idle minutes")
+	f.StringVar(&waitFor, "wait-for", "", "`WHAT` keeps it from idling: jobs_and_ssh, jobs or none")
 	f.BoolVar(&down, "down", false, "tear down instead of stopping when idle")
 	f.BoolVarP(&retry, "retry-until-up", "r", false, "keep trying until machines are to be had")
 	f.BoolVarP(&force, "force", "f", false, "also reinstall the agent on clusters that are up")
@@ -276,6 +278,10 @@ func newAutostopCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "autostop [CLUSTER...]",
 		Short: "Stop or tear down clusters when they idle",
+		Long:  "Stop or tear down clusters once they have had nothing to do for some minutes.\nThe nodes see to it themselves: it works without this machine.",
+		Example: `  sky autostop train -i 10
+  sky autostop train -i 30 --down
+  sky autostop train --cancel`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cancel && cmd.Flags().Changed("idle-minutes") {
 				return usageError("--cancel and --idle-minutes exclude each other")
@@ -284,9 +290,9 @@ func newAutostopCmd(a *app) *cobra.Command {
 				return err
 			}
 			as := &statev1.Autostop{Enabled: !cancel && idle >= 0, IdleMinutes: int32(idle), Down: down, WaitFor: waitFor, SetMs: time.Now().UnixMilli()}
-			done := fmt.Sprintf("will be stopped after %d idle minutes (cancel: sky autostop --cancel)", idle)
+			done := fmt.Sprintf("will be stopped after %s. Cancel that: sky autostop --cancel NAME", plural(idle, "idle minute"))
 			if down {
-				done = fmt.Sprintf("will be torn down after %d idle minutes (cancel: sky autostop --cancel)", idle)
+				done = fmt.Sprintf("will be torn down after %s. Cancel that: sky autostop --cancel NAME", plural(idle, "idle minute"))
 			}
 			if !as.Enabled {
 				done = "autostop is off"
@@ -299,8 +305,8 @@ func newAutostopCmd(a *app) *cobra.Command {
 	}
 	v.flags(cmd)
 	f := cmd.Flags()
-	f.IntVarP(&idle, "idle-minutes", "i", 5, "idle minutes until it acts; -1 cancels")
-	f.StringVar(&waitFor, "wait-for", "", "what keeps it from idling: jobs_and_ssh (default), jobs or none")
+	f.IntVarP(&idle, "idle-minutes", "i", 5, "`MIN` idle minutes until it acts; -1 cancels")
+	f.StringVar(&waitFor, "wait-for", "", "`WHAT` keeps it from idling: jobs_and_ssh (default), jobs or none")
 	f.BoolVar(&cancel, "cancel", false, "turn autostop off")
 	f.BoolVar(&down, "down", false, "tear down instead of stopping")
 	return cmd

@@ -19,7 +19,8 @@ const defaultTail = 1000
 
 type logsFlags struct {
 	provision, syncDown, status, follow, noFollow, timestamps bool
-	tail, output, results                                     string
+	tail, output, results, hook                               string
+	worker                                                    int
 	timeout                                                   time.Duration
 }
 
@@ -28,8 +29,9 @@ func newLogsCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "logs CLUSTER [JOB...]",
 		Short: "Show and follow the log of a job",
-		Long: `Show the log of a job (the latest when none is named), following it until the job ends: during the job, after it,
-and after its cluster is gone. Ends with the job's own exit code.`,
+		Long: `Show the log of a job (the latest when none is named), following it until the
+job ends: during the job, after it, and after its cluster is gone. Ends with
+the job's own exit code.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.logs(cmd, args, fl) },
 	}
@@ -39,10 +41,16 @@ and after its cluster is gone. Ends with the job's own exit code.`,
 	f.BoolVar(&fl.status, "status", false, "print the job's status only, and end with its exit code")
 	f.BoolVar(&fl.follow, "follow", true, "follow until the job ends")
 	f.BoolVar(&fl.noFollow, "no-follow", false, "show what there is and return")
-	f.StringVar(&fl.tail, "tail", "", "last N lines of each rank; 0 or all = everything (default 1000 when following)")
+	f.StringVar(&fl.tail, "tail", "", "last `N` lines of setup, run and checks of each rank; 0 or all = everything (default 1000 when following)")
 	f.BoolVarP(&fl.timestamps, "timestamps", "t", false, "put the time (UTC) before each line")
-	f.StringVar(&fl.results, "results", "", "directory for --sync-down (default "+resultsDir+"/CLUSTER-JOB)")
-	f.DurationVar(&fl.timeout, "timeout", 0, "give up waiting after this long (exit code 75)")
+	f.StringVar(&fl.results, "results", "", "`DIR` for --sync-down (default "+resultsDir+"/CLUSTER-JOB)")
+	f.DurationVar(&fl.timeout, "timeout", 0, "give up waiting after `TIME`, as 90s or 2h (exit code 75)")
+	f.StringVar(&fl.hook, "hook", "", "not supported")
+	f.IntVarP(&fl.worker, "worker", "w", 0, "not supported")
+	for _, h := range []string{"hook", "worker"} {
+		_ = f.MarkHidden(h)
+	}
+	f.Lookup("hook").NoOptDefVal = "all"
 	outputFlag(cmd, &fl.output)
 	return cmd
 }
@@ -51,6 +59,12 @@ func (a *app) logs(cmd *cobra.Command, args []string, fl *logsFlags) error {
 	ctx := cmd.Context()
 	if err := checkOutput(fl.output); err != nil {
 		return err
+	}
+	switch {
+	case fl.hook != "":
+		return usageError("--hook: lifecycle hooks are not part of this version")
+	case fl.worker != 0:
+		return usageError("--worker: `sky logs --provision %s` shows every node of the cluster", args[0])
 	}
 	var numbers []uint32
 	for _, s := range args[1:] {
@@ -97,7 +111,7 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 				return err
 			}
 		} else {
-			a.say("Job %d %s", j.GetNumber(), v.GetStatus())
+			a.say("Job %d %s", j.GetNumber(), a.statusStyle(v.GetStatus()))
 		}
 		return exitOf(jobExit(j))
 	case fl.syncDown:
@@ -133,7 +147,7 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 		a.note("Gave up waiting after %s; the job goes on. Again: sky logs %s %d", fl.timeout, cluster, j.GetNumber())
 		return &exitError{code: exitWaitTimeout}
 	case ctx.Err() != nil:
-		a.note("\nStopped following; the job goes on. Again: sky logs %s %d", cluster, j.GetNumber())
+		a.note("\nDetached; the job goes on.\n  return to it:  sky logs %s %d\n  cancel it:     sky cancel %s %d", cluster, j.GetNumber(), cluster, j.GetNumber())
 		return &exitError{code: exitInterrupted}
 	default:
 		return err
@@ -149,12 +163,12 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 			return err
 		}
 	} else if j.GetEndedMs() != 0 {
-		a.note("Job %d finished (status: %s).", j.GetNumber(), v.GetStatus())
+		a.note("Job %d finished (status: %s).", j.GetNumber(), a.statusStyle(v.GetStatus()))
 		if f := j.GetFailure(); f.GetMessage() != "" {
 			a.note("  %s", f.GetMessage())
 		}
 	} else {
-		a.note("Job %d is %s.", j.GetNumber(), v.GetStatus())
+		a.note("Job %d is %s.", j.GetNumber(), a.statusStyle(v.GetStatus()))
 	}
 	return exitOf(jobExit(j))
 }
@@ -219,6 +233,7 @@ func (a *app) syncDown(ctx context.Context, c *client, v *controlv1.JobView, fl 
 	if fl.output == "json" {
 		return a.printJSON(map[string]any{"ok": true, "directory": dir, "job": jobJSON(v)})
 	}
+	a.endSpin()
 	a.say("Job %d logs: %s", j.GetNumber(), dir)
 	return nil
 }

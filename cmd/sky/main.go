@@ -32,6 +32,7 @@ func run(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	cobra.EnableCommandSorting = false
 	root := newRoot(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -59,6 +60,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 				doc.Error, doc.Hint, doc.Code = fe.f.GetMessage(), fe.f.GetHint(), fe.f.GetCode()
 				doc.Kind = strings.ToLower(fe.f.GetKind().String())
 			}
+			if te, ok := e.err.(*taskError); ok {
+				doc.Error, doc.Diagnostics = "the task cannot run as written", te.ds
+			}
 		}
 		if jerr := a.printJSON(doc); jerr == nil {
 			return code
@@ -83,14 +87,25 @@ func wantsJSON(cmd *cobra.Command) bool {
 // newRoot builds the whole command tree.
 func newRoot(a *app) *cobra.Command {
 	var showVersion, showCommit bool
+	var install, uninstall string
 	root := &cobra.Command{
-		Use:           "sky",
-		Short:         "Run machine-learning tasks on the cheapest machines that can, with proof that the model is good",
+		Use:   "sky",
+		Short: "Run machine-learning tasks where they are cheapest, and prove the model good",
+		Long: `Take a machine-learning task from a YAML file to machines and back: find the
+cheapest place that can run it, run it, validate data and model, and bring the
+results here.`,
+		Example: `  sky launch task.yaml
+  sky status
+  sky logs CLUSTER`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
+			case install != "":
+				return a.installCompletion(cmd, install)
+			case uninstall != "":
+				return a.uninstallCompletion(uninstall)
 			case showVersion:
 				a.say("sky, version %s", version)
 				return nil
@@ -103,6 +118,12 @@ func newRoot(a *app) *cobra.Command {
 	}
 	root.Flags().BoolVarP(&showVersion, "version", "v", false, "print the version")
 	root.Flags().BoolVarP(&showCommit, "commit", "c", false, "print the commit this was built from")
+	root.Flags().StringVar(&install, "install-shell-completion", "", "install completion for a `SHELL`: bash, zsh, fish or auto")
+	root.Flags().StringVar(&uninstall, "uninstall-shell-completion", "", "remove it again for a `SHELL`")
+	for _, f := range []string{"install-shell-completion", "uninstall-shell-completion"} {
+		_ = root.RegisterFlagCompletionFunc(f, words("bash", "zsh", "fish", "auto"))
+	}
+	root.SetUsageTemplate(a.usageTemplate())
 	root.SetOut(a.out)
 	root.SetErr(a.errOut)
 	root.SuggestionsMinimumDistance = 2
@@ -113,27 +134,93 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: "model", Title: "Tasks and models:"},
 		&cobra.Group{ID: "system", Title: "System:"},
 	)
-	for group, cmds := range map[string][]*cobra.Command{
-		"run":     {newLaunchCmd(a), newExecCmd(a), newCancelCmd(a)},
-		"look":    {newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)},
-		"cluster": {newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)},
-		"model":   {newValidateCmd(), newTestCmd()},
-		"system":  {newCheckCmd(a), newGpusCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)},
+	for _, group := range []struct {
+		id   string
+		cmds []*cobra.Command
+	}{
+		{"run", []*cobra.Command{newLaunchCmd(a), newExecCmd(a), newCancelCmd(a)}},
+		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
+		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
+		{"model", []*cobra.Command{newValidateCmd(), newTestCmd()}},
+		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
 	} {
-		for _, c := range cmds {
-			c.GroupID = group
+		for _, c := range group.cmds {
+			c.GroupID = group.id
 			root.AddCommand(c)
 		}
 	}
 	root.AddCommand(newShowGpusCmd(a))
+	root.AddCommand(absentCommands()...)
+	a.completeNames(root)
 	root.SetHelpCommandGroupID("system")
 	root.SetCompletionCommandGroupID("system")
 	return root
 }
 
+// usageTemplate is cobra's, with commands in the order they were added and flags wrapped to the terminal.
+func (a *app) usageTemplate() string {
+	width := fmt.Sprint(min(max(a.width, 60), 120))
+	t := (&cobra.Command{}).UsageTemplate()
+	for _, of := range []string{".LocalFlags", ".InheritedFlags"} {
+		t = strings.ReplaceAll(t, of+".FlagUsages ", of+".FlagUsagesWrapped "+width+" ")
+	}
+	t = strings.ReplaceAll(t, "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}")
+	return strings.ReplaceAll(t, `Use "{{.CommandPath}} [command] --help" for more information about a command.`, "`{{.CommandPath}} COMMAND --help` tells more about a command.")
+}
+
+// knownCommand refuses a command that there is none of, naming the nearest.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	near := cmd.SuggestionsFor(args[0])
+	if len(near) == 0 {
+		return usageError("there is no command %q\n  run `%s --help` to see those there are", args[0], cmd.CommandPath())
+	}
+	return usageError("there is no command %q\n  did you mean `%s %s`?", args[0], cmd.CommandPath(), near[0])
+}
+
+// showHelp is what a command of commands does alone.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
+// absentCommands are SkyPilot's that this version has not: they say so.
+func absentCommands() []*cobra.Command {
+	var out []*cobra.Command
+	for _, x := range []struct{ name, why string }{
+		{"jobs", "managed jobs are not part of this version\n  run `sky launch -d --retry-until-up --down TASK.yaml` for a job that is not waited for"},
+		{"serve", "serving is not part of this version"},
+		{"storage", "buckets are not part of this version: list files to bring back under `artifacts` in the task"},
+		{"volumes", "network volumes are not part of this version"},
+		{"dashboard", "`sky status`, `sky queue` and `sky why` show everything, also with -o json"},
+		{"workspace", "workspaces are not part of this version"},
+		{"ssh", "pools of machines reached by SSH are not part of this version"},
+		{"local", "the provider `local` needs no setting up: run `sky launch --infra local -- COMMAND`"},
+		{"debug-dump", "`sky api logs` shows the controller's log, `sky why CLUSTER` every event of a cluster"},
+		{"users", "there is one user per controller in this version"},
+		{"recipes", "recipes are not part of this version: see the task files under examples/"},
+	} {
+		out = append(out, absentCommand(x.name, x.why))
+	}
+	return out
+}
+
+func absentCommand(name, why string) *cobra.Command {
+	return &cobra.Command{Use: name, Hidden: true, DisableFlagParsing: true, RunE: func(cmd *cobra.Command, _ []string) error {
+		return usageError("there is no `%s`: %s", cmd.CommandPath(), why)
+	}}
+}
+
+// acceptHidden adds flags of SkyPilot's that change nothing here.
+func acceptHidden(cmd *cobra.Command, flags ...string) {
+	for _, f := range flags {
+		cmd.Flags().Bool(f, false, "accepted for SkyPilot's command lines")
+		_ = cmd.Flags().MarkHidden(f)
+	}
+}
+
 // outputFlag adds -o to a command.
 func outputFlag(cmd *cobra.Command, into *string) {
-	cmd.Flags().StringVarP(into, "output", "o", "text", "output format: text or json")
+	cmd.Flags().StringVarP(into, "output", "o", "text", "output `FORMAT`: text or json")
 }
 
 // checkOutput refuses an unknown output format.

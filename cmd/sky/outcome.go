@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -11,8 +12,11 @@ import (
 	statev1 "aloft/proto/sky/state/v1"
 )
 
+// passShown is how many conditions that pass are listed; the report has them all.
+const passShown = 20
+
 // showOutcome is the last screen of a job: its end, the check results, what came back and what to run next.
-func (a *app) showOutcome(v *controlv1.JobView, paths map[string]string) {
+func (a *app) showOutcome(cl *controlv1.ClusterView, v *controlv1.JobView, paths map[string]string, under string) {
 	j := v.GetJob()
 	took := between(j.GetStartedMs(), j.GetEndedMs(), time.Now())
 	mark := a.style(styleGreen, "✓")
@@ -23,19 +27,32 @@ func (a *app) showOutcome(v *controlv1.JobView, paths map[string]string) {
 	if j.GetPhase() == statev1.JobPhase_JOB_FAILED_USER {
 		line += fmt.Sprintf(", exit code %d", j.GetExitCode())
 	}
-	a.say("%s, took %s).", line, took)
+	if j.GetStartedMs() != 0 {
+		line += ", took " + took
+	}
+	a.say("%s).", line)
 	if f := j.GetFailure(); f.GetMessage() != "" {
 		a.say("  %s", f.GetMessage())
-		if f.GetHint() != "" {
-			a.say("  %s", f.GetHint())
+		if h := hintText(f.GetHint()); h != "" && !strings.Contains(h, "sky logs") { // the log is above
+			a.say("  %s", h)
 		}
 	}
 	a.showSuites(j, paths)
-	a.showFiles(j, paths)
+	a.showFiles(j, paths, under)
+	name := j.GetClusterName()
 	a.say("\n%s", a.style(styleBold, "Useful commands"))
-	a.say("  logs again:        sky logs %s %d", j.GetClusterName(), j.GetNumber())
-	a.say("  another command:   sky exec %s -- COMMAND", j.GetClusterName())
-	a.say("  tear it down:      sky down %s", j.GetClusterName())
+	a.say("  read the log again    sky logs %s %d", name, j.GetNumber())
+	if j.GetPhase() != statev1.JobPhase_JOB_SUCCEEDED {
+		a.say("  see how it went       sky why %s/%d", name, j.GetNumber())
+	}
+	switch cl.GetStatus() {
+	case "UP":
+		a.say("  run something else    sky exec %s -- COMMAND", name)
+		a.say("  tear it all down      sky down %s", name)
+	case "AUTOSTOPPING", "TERMINATED", "":
+	default:
+		a.say("  tear it all down      sky down %s", name)
+	}
 }
 
 // showSuites is the table of check results, failures first, one row per condition.
@@ -44,17 +61,27 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 		return
 	}
 	for _, s := range j.GetSuites() {
-		a.say("\n%s %s: %d passed, %d warned, %d failed, %d errors, %d not run", a.style(styleBold, "Validation"), s.GetName(),
-			s.GetPassed(), s.GetWarned(), s.GetFailed(), s.GetErrored(), s.GetNotRun())
+		a.say("\n%s %s", a.style(styleBold, "Validation "+s.GetName()+":"), suiteCounts(s))
 		rows := append([]*statev1.ConditionRow(nil), s.GetRows()...)
 		sort.SliceStable(rows, func(x, y int) bool { return severity(rows[x]) < severity(rows[y]) })
-		t := &table{header: []string{"STATUS", "CHECK", "DATASET", "CONDITION", "MORE"}}
-		room := a.width - 62
+		t := &table{header: []string{"STATUS", "CHECK", "DATASET", "CONDITION", "MORE"}, flex: []int{1, 3, 4}}
+		if a.ttyOut && a.width < 110 {
+			t.flex, t.drop = []int{1, 3}, []int{4} // what did not pass is told below in full
+		}
+		var told []string
+		left := 0
 		for _, r := range rows {
 			if r.GetCategory() == "" {
 				continue
 			}
-			t.add(r.GetCategory(), cut(r.GetCheck(), 24), dash(r.GetDataset()), cut(r.GetCondition(), 60), cut(r.GetDetails(), max(room, 30)))
+			if len(t.rows) >= passShown && r.GetCategory() == "PASS" {
+				left++
+				continue
+			}
+			if d := r.GetDetails(); d != "" && r.GetCategory() != "PASS" {
+				told = append(told, fmt.Sprintf("%s %s: %s", a.statusStyle(r.GetCategory()), r.GetCheck(), d))
+			}
+			t.add(r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), r.GetDetails())
 		}
 		if len(t.rows) == 0 {
 			continue
@@ -66,12 +93,39 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 			return cell
 		}
 		a.say("%s", strings.TrimRight(a.plain(t), "\n"))
-	}
-	for name, p := range paths {
-		if path.Ext(name) == ".html" {
-			a.say("%s %s", a.style(styleBold, "Report:"), p)
+		if a.ttyOut {
+			for _, s := range told {
+				a.say("%s", s)
+			}
+		}
+		if left > 0 {
+			a.say("and %d more that passed: the report has them all", left)
 		}
 	}
+	var reports []string
+	for name, p := range paths {
+		if path.Ext(name) == ".html" {
+			reports = append(reports, p)
+		}
+	}
+	sort.Strings(reports)
+	for _, p := range reports {
+		a.say("\n%s %s", a.style(styleBold, "Report:"), p)
+	}
+}
+
+// suiteCounts says how the conditions of a suite ended; what did not happen is left out.
+func suiteCounts(s *statev1.SuiteResult) string {
+	parts := []string{fmt.Sprintf("%d passed", s.GetPassed())}
+	for _, c := range []struct {
+		n    int32
+		word string
+	}{{s.GetWarned(), "warned"}, {s.GetFailed(), "failed"}, {s.GetErrored(), "broken"}, {s.GetNotRun(), "not run"}} {
+		if c.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func severity(r *statev1.ConditionRow) int {
@@ -95,7 +149,7 @@ func dash(s string) string {
 	return s
 }
 
-func (a *app) showFiles(j *statev1.Job, paths map[string]string) {
+func (a *app) showFiles(j *statev1.Job, paths map[string]string, under string) {
 	if len(j.GetMetrics()) > 0 {
 		names := make([]string, 0, len(j.GetMetrics()))
 		for n := range j.GetMetrics() {
@@ -108,13 +162,26 @@ func (a *app) showFiles(j *statev1.Job, paths map[string]string) {
 		}
 		a.say("%s %s", a.style(styleBold, "Metrics:"), strings.Join(parts, " "))
 	}
-	var arts []string
+	var inside, elsewhere []string
 	for _, f := range j.GetFiles() {
-		if f.GetKind() == "artifact" && paths[f.GetName()] != "" {
-			arts = append(arts, paths[f.GetName()])
+		p := paths[f.GetName()]
+		if f.GetKind() != "artifact" || p == "" {
+			continue
+		}
+		if rel, err := filepath.Rel(under, p); err == nil && filepath.IsLocal(rel) {
+			inside = append(inside, rel)
+		} else {
+			elsewhere = append(elsewhere, p)
 		}
 	}
-	if len(arts) > 0 {
-		a.say("%s %s", a.style(styleBold, "Files:"), strings.Join(arts, "  "))
+	const shown = 8
+	if n := len(inside); n > shown {
+		inside = append(inside[:shown], fmt.Sprintf("and %d more", n-shown))
+	}
+	if len(inside) > 0 {
+		a.say("%s  %s in %s", a.style(styleBold, "Files:"), strings.Join(inside, ", "), under)
+	}
+	for _, p := range elsewhere {
+		a.say("%s  %s", a.style(styleBold, "File:"), p)
 	}
 }

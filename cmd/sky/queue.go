@@ -156,7 +156,7 @@ func (a *app) showQueue(q *controlv1.ClusterJobs) {
 		a.say("No jobs.")
 		return
 	}
-	t := &table{header: []string{"ID", "NAME", "USER", "SUBMITTED", "STARTED", "DURATION", "RESOURCES", "STATUS", "EXIT", "GIT COMMIT"}}
+	t := &table{header: []string{"ID", "NAME", "USER", "SUBMITTED", "STARTED", "DURATION", "RESOURCES", "STATUS", "EXIT", "GIT COMMIT"}, flex: []int{1, 6}, drop: []int{9, 2, 6, 4}}
 	for _, v := range q.GetJobs() {
 		j := v.GetJob()
 		exit, name, git := "-", j.GetTask().GetName(), j.GetTask().GetGitCommit()

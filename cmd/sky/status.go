@@ -98,7 +98,7 @@ func newStatusCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [CLUSTER...]",
 		Short: "Show clusters",
-		Long:  "Show clusters: where they run, what they are made of, and in which state they are. Names may be globs.",
+		Long:  "Show clusters: where they run, what they are made of, and in which state they\nare. Names may be globs, as 'train-*'.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -143,7 +143,9 @@ func newStatusCmd(a *app) *cobra.Command {
 				}
 				return nil
 			}
-			a.showClusters(ans, verbose, len(args) > 0)
+			if notFound == nil || len(ans.GetClusters()) > 0 {
+				a.showClusters(ans, verbose, len(args) > 0)
+			}
 			return notFound
 		},
 	}
@@ -152,7 +154,7 @@ func newStatusCmd(a *app) *cobra.Command {
 	f.BoolVarP(&refresh, "refresh", "r", false, "ask the providers before answering")
 	f.BoolVar(&ip, "ip", false, "print the head node's address only")
 	f.BoolVar(&endpoints, "endpoints", false, "print every endpoint of the cluster")
-	f.StringVar(&endpoint, "endpoint", "", "print the endpoint of a port only")
+	f.StringVar(&endpoint, "endpoint", "", "print the endpoint of `PORT` only")
 	f.BoolVarP(&allUsers, "all-users", "u", false, "show the clusters of all users (they are always shown)")
 	f.BoolVar(&jobs, "show-managed-jobs", false, "accepted for SkyPilot's command lines")
 	f.BoolVar(&noJobs, "no-show-managed-jobs", false, "accepted for SkyPilot's command lines")
@@ -226,9 +228,10 @@ func (a *app) showClusters(ans *controlv1.ClustersAnswer, verbose, named bool) {
 		a.say("No existing clusters.")
 		return
 	}
-	t := &table{header: []string{"NAME", "INFRA", "RESOURCES", "STATUS", "AUTOSTOP", "LAUNCHED"}}
+	t := &table{header: []string{"NAME", "INFRA", "RESOURCES", "STATUS", "AUTOSTOP", "LAUNCHED"}, flex: []int{2}}
 	if verbose {
 		t.header = append(t.header, "HEAD_IP", "COMMAND", "LAST_EVENT")
+		t.flex, t.drop = []int{7, 8}, []int{4, 2, 8}
 	}
 	for _, v := range ans.GetClusters() {
 		c := v.GetCluster()
@@ -238,7 +241,7 @@ func (a *app) showClusters(ans *controlv1.ClustersAnswer, verbose, named bool) {
 			if n := v.GetNodes(); len(n) > 0 && n[0].GetAddress() != "" {
 				ip = n[0].GetAddress()
 			}
-			row = append(row, ip, cut(c.GetLastCommand(), 40), c.GetLastEvent())
+			row = append(row, ip, dash(c.GetLastCommand()), dash(c.GetLastEvent()))
 		}
 		t.add(row...)
 	}
@@ -252,8 +255,8 @@ func (a *app) showClusters(ans *controlv1.ClustersAnswer, verbose, named bool) {
 	for _, v := range ans.GetClusters() {
 		if f := v.GetCluster().GetFailure(); f.GetMessage() != "" {
 			a.say("\n%s: %s", v.GetCluster().GetName(), f.GetMessage())
-			if f.GetHint() != "" {
-				a.say("  %s", f.GetHint())
+			if h := hintText(f.GetHint()); h != "" {
+				a.say("  %s", h)
 			}
 		}
 		if verbose {
@@ -268,7 +271,7 @@ func (a *app) showAttempts(name string, attempts []*statev1.PlacementAttempt) {
 		return
 	}
 	a.say("\nPlacement attempts of %s", name)
-	t := &table{header: []string{"INFRA", "INSTANCE", "STARTED", "TOOK", "RESULT"}}
+	t := &table{header: []string{"INFRA", "INSTANCE", "STARTED", "TOOK", "RESULT"}, flex: []int{4}}
 	for _, x := range attempts {
 		result := "ok"
 		if f := x.GetFailure(); f != nil {
@@ -289,5 +292,5 @@ func cut(s string, n int) string {
 	if len(r) <= n {
 		return s
 	}
-	return string(r[:n-3]) + "..."
+	return string(r[:n-1]) + "…"
 }

@@ -10,7 +10,76 @@ import (
 type table struct {
 	header []string
 	rows   [][]string
+	flex   []int                                  // columns whose cells may be cut so that rows fit a terminal
+	drop   []int                                  // columns that are left out, in this order, when that is not enough
 	style  func(row, col int, cell string) string // nil = plain
+}
+
+// flexMin is what a column that gives way keeps.
+const flexMin = 12
+
+// fit makes rows no wider than a terminal, if it can: it cuts cells of the columns that may give way, widest first, and
+// leaves out the columns that may be missing, one by one.
+func (t *table) fit(width int) *table {
+	for drops := 0; ; drops++ {
+		w := t.widths()
+		gone := map[int]bool{}
+		for _, c := range t.drop[:drops] {
+			gone[c] = true
+		}
+		if t.squeeze(w, gone, width) {
+			return t.cutTo(w, gone)
+		}
+		if drops == len(t.drop) {
+			return t
+		}
+	}
+}
+
+// squeeze takes width away from columns that may give way until the rest fits.
+func (t *table) squeeze(w []int, gone map[int]bool, width int) bool {
+	total := -2
+	for i, n := range w {
+		if !gone[i] {
+			total += n + 2
+		}
+	}
+	for ; total > width; total-- {
+		widest := -1
+		for _, c := range t.flex {
+			if !gone[c] && w[c] > max(flexMin, utf8.RuneCountInString(t.header[c])) && (widest < 0 || w[c] > w[widest]) {
+				widest = c
+			}
+		}
+		if widest < 0 {
+			return false
+		}
+		w[widest]--
+	}
+	return true
+}
+
+// cutTo is the table with cells cut to w and without the columns that are gone.
+func (t *table) cutTo(w []int, gone map[int]bool) *table {
+	var keep []int
+	out := &table{}
+	for c, h := range t.header {
+		if !gone[c] {
+			keep = append(keep, c)
+			out.header = append(out.header, h)
+		}
+	}
+	for _, r := range t.rows {
+		var row []string
+		for _, c := range keep {
+			row = append(row, cut(r[c], w[c]))
+		}
+		out.rows = append(out.rows, row)
+	}
+	if t.style != nil {
+		out.style = func(row, col int, cell string) string { return t.style(row, keep[col], cell) }
+	}
+	return out
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
@@ -33,6 +102,9 @@ func (t *table) widths() []int {
 
 // plain renders the table with two blanks between columns, as SkyPilot's listings have them.
 func (a *app) plain(t *table) string {
+	if a.ttyOut {
+		t = t.fit(a.width)
+	}
 	w := t.widths()
 	var b strings.Builder
 	for i, h := range t.header {

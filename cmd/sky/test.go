@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -26,32 +27,32 @@ func newTestCmd() *cobra.Command {
 	f := &testFlags{}
 	cmd := &cobra.Command{
 		Use:   "test [SUITE.yaml]",
-		Short: "Check data and a model's predictions by validation suites",
-		Long: "Runs the suites that a document names, or that flags describe, on CSV files and prints a report. " +
-			"It needs no cluster and no network. The exit code tells the verdict.",
+		Short: "Validate data and a model's predictions, without a cluster",
+		Long: "Run the suites that a document names, or that flags describe, on CSV files and print a report.\n" +
+			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed.",
 		Example: "  sky test suite.yaml --html report.html\n" +
 			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&f.Format, "output", "o", "text", "print text, json, junit or markdown")
-	fl.StringVar(&f.HTML, "html", "", "write the HTML report into this file")
-	fl.StringVar(&f.Out, "out", "", "write report.json, report.html, report.md and junit.xml into this folder")
-	fl.StringVar(&f.Compat, "compat", "", "deepchecks reproduces its known defects")
-	fl.StringVar(&f.FailOn, "fail-on", "", "fail on fail, warn or never")
-	fl.StringVar(&f.train, "train", "", "train table, a CSV file (instead of a document)")
-	fl.StringVar(&f.test, "test", "", "test table, a CSV file")
-	fl.StringVar(&f.label, "label", "", "label column")
-	fl.StringVar(&f.task, "task-type", "", "binary, multiclass or regression (default inferred)")
-	fl.StringVar(&f.index, "index", "", "index column")
-	fl.StringVar(&f.datetime, "datetime", "", "date and time column")
-	fl.StringVar(&f.predTrain, "pred-train", "", "predictions for the train table: y_pred and proba_<class>")
-	fl.StringVar(&f.predTest, "pred-test", "", "predictions for the test table")
-	fl.StringArrayVar(&f.suites, "suite", nil, "suite to run (repeatable): data_integrity, train_test_validation, model_evaluation, full_suite")
-	fl.StringArrayVar(&f.features, "feature", nil, "feature column (repeatable; default all without another role)")
-	fl.StringArrayVar(&f.categorical, "categorical", nil, "categorical feature (repeatable; default inferred)")
-	fl.StringArrayVar(&f.na, "na", nil, "spelling of a missing value besides the empty field (repeatable)")
+	fl.StringVarP(&f.Format, "output", "o", "text", "output `FORMAT`: text, json, junit or markdown")
+	fl.StringVar(&f.HTML, "html", "", "write the HTML report into `FILE`")
+	fl.StringVar(&f.Out, "out", "", "write report.json, report.html, report.md and junit.xml into `DIR`")
+	fl.StringVar(&f.Compat, "compat", "", "`WHICH` behaviour: deepchecks reproduces its known defects")
+	fl.StringVar(&f.FailOn, "fail-on", "", "fail `WHEN`: fail, warn or never")
+	fl.StringVar(&f.train, "train", "", "train table, a CSV `FILE` (instead of a document)")
+	fl.StringVar(&f.test, "test", "", "test table, a CSV `FILE`")
+	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
+	fl.StringVar(&f.task, "task-type", "", "`TYPE` of task: binary, multiclass or regression (default inferred)")
+	fl.StringVar(&f.index, "index", "", "index `COLUMN`")
+	fl.StringVar(&f.datetime, "datetime", "", "date and time `COLUMN`")
+	fl.StringVar(&f.predTrain, "pred-train", "", "`FILE` of predictions for the train table: y_pred and proba_<class>")
+	fl.StringVar(&f.predTest, "pred-test", "", "`FILE` of predictions for the test table")
+	fl.StringArrayVar(&f.suites, "suite", nil, "`SUITE` to run, repeatable: data_integrity, train_test_validation, model_evaluation, full_suite")
+	fl.StringArrayVar(&f.features, "feature", nil, "feature `COLUMN`, repeatable (default all without another role)")
+	fl.StringArrayVar(&f.categorical, "categorical", nil, "categorical feature `COLUMN`, repeatable (default inferred)")
+	fl.StringArrayVar(&f.na, "na", nil, "`TEXT` that means a missing value besides the empty field; repeatable")
 	return cmd
 }
 
@@ -75,6 +76,10 @@ func (f *testFlags) run(cmd *cobra.Command, args []string) error {
 	r, err := suitecmd.Run(cmd.Context(), f.Options)
 	switch bad := (*suitecmd.InputError)(nil); {
 	case errors.As(err, &bad):
+		var pe *fs.PathError
+		if errors.As(err, &pe) && errors.Is(err, fs.ErrNotExist) {
+			return usageError("there is no file %q", pe.Path)
+		}
 		return &exitError{exitUsage, fmt.Errorf("test: %w", err)}
 	case err != nil:
 		return &exitError{exitFailure, fmt.Errorf("test: %w", err)}

@@ -12,7 +12,7 @@ func ago(ms int64, now time.Time) string {
 	}
 	d := now.Sub(time.UnixMilli(ms))
 	switch {
-	case d < 0:
+	case d < time.Second:
 		return "just now"
 	case d < 60*time.Second:
 		return plural(int(d.Seconds()), "sec") + " ago"

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -44,11 +46,11 @@ func newValidateCmd() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&o.output, "output", "o", "text", "output format: text or json")
-	f.StringArrayVar(&o.env, "env", nil, "environment variable KEY=VALUE, or KEY to take it from here; repeatable")
-	f.StringArrayVar(&o.envFiles, "env-file", nil, "file of environment variables; repeatable")
-	f.StringArrayVar(&o.secret, "secret", nil, "secret KEY=VALUE, or KEY to take it from here; repeatable")
-	f.StringArrayVar(&o.secretFiles, "secret-file", nil, "file of secrets; repeatable")
+	f.StringVarP(&o.output, "output", "o", "text", "output `FORMAT`: text or json")
+	f.StringArrayVar(&o.env, "env", nil, "environment variable `KEY=VALUE`, or KEY to take it from here; repeatable")
+	f.StringArrayVar(&o.envFiles, "env-file", nil, "`FILE` of environment variables; repeatable")
+	f.StringArrayVar(&o.secret, "secret", nil, "secret `KEY=VALUE`, or KEY to take it from here; repeatable")
+	f.StringArrayVar(&o.secretFiles, "secret-file", nil, "`FILE` of secrets; repeatable")
 	f.BoolVar(&o.strict, "strict", false, "treat warnings as errors")
 	f.BoolVar(&o.fill, "fill-required", false, "accept variables that the file leaves to the caller")
 	return cmd
@@ -90,7 +92,10 @@ func readTaskFile(stdin io.Reader, file string) ([]byte, error) {
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {
-			return nil, fmt.Errorf("open the task file: %w", err)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("there is no file %q", file)
+			}
+			return nil, fmt.Errorf("open the task file %q: %w", file, pathErr(err))
 		}
 		defer func() { _ = f.Close() }()
 		r = f
@@ -116,8 +121,13 @@ func writeValidation(w io.Writer, doc *tasks.Document, ds tasks.Diagnostics, ok 
 
 // explainValidation prints every diagnostic with the source line it points at.
 func explainValidation(w io.Writer, file string, src []byte, doc *tasks.Document, ds tasks.Diagnostics, ok bool) error {
+	_, err := io.WriteString(w, problems(file, src, ds, painter(w))+verdict(file, doc, ds, ok)+"\n")
+	return err
+}
+
+// problems shows diagnostics with the source lines they point at.
+func problems(file string, src []byte, ds tasks.Diagnostics, paint func(code, s string) string) string {
 	var b strings.Builder
-	paint := painter(w)
 	lines := strings.Split(strings.TrimPrefix(string(src), "\ufeff"), "\n")
 	for _, d := range ds {
 		colour := styleRed
@@ -136,16 +146,14 @@ func explainValidation(w io.Writer, file string, src []byte, doc *tasks.Document
 		if d.File == file {
 			b.WriteString(excerpt(lines, d.Line, d.Column, paint))
 		}
-		if d.Allowed != "" {
+		if d.Allowed != "" && !strings.HasPrefix(d.Suggestion, "did you mean") {
 			b.WriteString("    allowed: " + d.Allowed + "\n")
 		}
 		if d.Suggestion != "" {
 			b.WriteString("    " + paint(styleGreen, d.Suggestion) + "\n")
 		}
 	}
-	b.WriteString(verdict(file, doc, ds, ok) + "\n")
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 func verdict(file string, doc *tasks.Document, ds tasks.Diagnostics, ok bool) string {

@@ -14,8 +14,11 @@ func newWhyCmd(a *app) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "why CLUSTER | CLUSTER/JOB",
-		Short: "Tell how something came to its state: every event with its reason",
-		Args:  cobra.ExactArgs(1),
+		Short: "Tell how a cluster or job came to its state",
+		Long:  "Tell how a cluster or job came to its state: every event with its\nreason, and every place that was tried.",
+		Example: `  sky why train
+  sky why train/3`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -48,17 +51,32 @@ func (a *app) showWhy(ctx context.Context, c *client, subject, output string) er
 	a.say("%s", r.GetSummary())
 	if f := r.GetFailure(); f.GetMessage() != "" {
 		a.say("%s: %s", strings.ToLower(f.GetKind().String()), f.GetMessage())
-		if f.GetHint() != "" {
-			a.say("  %s", f.GetHint())
+		if h := hintText(f.GetHint()); h != "" {
+			a.say("  %s", h)
 		}
 	}
-	t := &table{header: []string{"TIME", "WHAT", "FROM", "TO", "BY", "REASON"}}
+	// The day is said once, unless there are several.
+	day, clock := time.DateOnly+" ", "15:04:05.000"
+	if es := r.GetEvents(); len(es) > 0 {
+		first, last := time.UnixMilli(es[0].GetAtMs()).Format(time.DateOnly), time.UnixMilli(es[len(es)-1].GetAtMs()).Format(time.DateOnly)
+		if first == last {
+			a.say("\n%s", a.style(styleBold, "Events of "+first))
+			day = ""
+		} else {
+			a.say("\n%s", a.style(styleBold, "Events"))
+		}
+	}
+	t := &table{header: []string{"TIME", "WHAT", "STATE", "BY", "REASON"}, flex: []int{1, 4}, drop: []int{3}}
 	for _, e := range r.GetEvents() {
 		what := e.GetKind()
 		if e.GetName() != "" {
 			what += " " + e.GetName()
 		}
-		t.add(time.UnixMilli(e.GetAtMs()).Format("2006-01-02 15:04:05.000"), what, dash(e.GetOldPhase()), dash(e.GetNewPhase()), e.GetActor(), e.GetReason())
+		state := e.GetNewPhase()
+		if old := e.GetOldPhase(); old != "" && old != state {
+			state = old + " → " + state
+		}
+		t.add(time.UnixMilli(e.GetAtMs()).Format(day+clock), what, dash(state), e.GetActor(), e.GetReason())
 	}
 	if len(t.rows) > 0 {
 		a.say("%s", strings.TrimRight(a.plain(t), "\n"))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"aloft/controller/state"
@@ -145,7 +146,7 @@ func (d *Draft) applyCreate(n *statev1.Node) {
 	c := n.GetCandidate()
 	in := d.Intents[n.GetId()]
 	if n.GetPhase() == statev1.NodePhase_NODE_PLANNED {
-		d.setPhase(n, statev1.NodePhase_NODE_CREATING, fmt.Sprintf("%s %s %s", c.GetProvider(), orAny(c.GetZone(), c.GetRegion()), c.GetInstanceType()))
+		d.setPhase(n, statev1.NodePhase_NODE_CREATING, strings.Join(slices.Compact([]string{c.GetProvider(), orAny(c.GetZone(), c.GetRegion()), c.GetInstanceType()}), " "))
 		d.openAttempt(c)
 	}
 	if in == nil || in.GetPhase() == statev1.IntentPhase_INTENT_RELEASED {
@@ -180,7 +181,11 @@ func (d *Draft) applyPlace(a Place) {
 	old := j.GetPhase()
 	j.Phase, j.Ranks, j.Attempt = statev1.JobPhase_JOB_PLACED, a.Ranks, max(j.GetAttempt(), 1)
 	j.StateReason = ""
-	d.jobChanged(j, old, fmt.Sprintf("placed on %d nodes", len(a.Ranks)))
+	on := "1 node"
+	if n := len(a.Ranks); n != 1 {
+		on = fmt.Sprintf("%d nodes", n)
+	}
+	d.jobChanged(j, old, "placed on "+on)
 }
 
 func (d *Draft) applyLose(a Lose) {

@@ -209,7 +209,9 @@ func (d *Draft) bind(n *statev1.Node, in *statev1.Intent, i providers.Instance) 
 		to = statev1.NodePhase_NODE_SHIPPING
 	}
 	d.setPhase(n, to, "instance "+i.ID)
-	d.Events[len(d.Events)-1].Reason = fmt.Sprintf("instance %s after %d calls", i.ID, calls)
+	if calls > 1 {
+		d.Events[len(d.Events)-1].Reason = fmt.Sprintf("instance %s after %d calls", i.ID, calls)
+	}
 }
 
 func (d *Draft) observeShip(n *statev1.Node, o Observation) {

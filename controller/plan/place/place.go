@@ -214,7 +214,7 @@ func (q Query) failure(alternatives []*statev1.Resources, offers []Offer, why []
 	f := &statev1.Failure{
 		Kind: statev1.FailureKind_CONFIG, Scope: "account", Code: "infeasible",
 		Message: "No machine on offer satisfies the task. " + strings.Join(slices.Compact(why), "; ") + ".",
-		Hint:    "sky show-gpus -a lists what is on offer; sky check lists enabled clouds",
+		Hint:    "`sky gpus list` shows what is on offer, `sky check` which places are enabled",
 	}
 	if len(offers) == 0 {
 		f.Code, f.Message, f.Hint = "no-provider", "No cloud is enabled that could run the task.", "sky check"
