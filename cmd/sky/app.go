@@ -250,6 +250,10 @@ func rpcError(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var told *exitError
+	if errors.As(err, &told) {
+		return err // a way back to a controller was sought, and why there is none is said
+	}
 	if errors.Is(err, context.Canceled) || status.Convert(err).Code().String() == "Canceled" {
 		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 	}

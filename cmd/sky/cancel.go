@@ -49,7 +49,9 @@ func newCancelCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := c.Cancel(cmd.Context(), &controlv1.CancelRequest{RequestId: id, ClusterName: args[0], Numbers: numbers, All: all || allUsers})
+			r, err := again(cmd.Context(), a, c, func() (*controlv1.CancelResponse, error) {
+				return c.Cancel(cmd.Context(), &controlv1.CancelRequest{RequestId: id, ClusterName: args[0], Numbers: numbers, All: all || allUsers})
+			})
 			if err != nil {
 				return rpcError("cancel", err)
 			}

@@ -121,8 +121,14 @@ func gitCommit(ctx context.Context, dir string) string {
 	return c
 }
 
-// upload sends what the controller lacks of the trees: manifests and file contents, each once.
+// upload sends what the controller lacks of the trees, again to the next one when the controller dies meanwhile.
 func (a *app) upload(ctx context.Context, c *client, trees []localTree) (int64, error) {
+	sent, err := again(ctx, a, c, func() (int64, error) { return a.uploadOnce(ctx, c, trees) })
+	return sent, rpcError("send files", err)
+}
+
+// uploadOnce sends manifests and file contents, each once.
+func (a *app) uploadOnce(ctx context.Context, c *client, trees []localTree) (int64, error) {
 	if len(trees) == 0 {
 		return 0, nil
 	}
@@ -147,7 +153,7 @@ func (a *app) upload(ctx context.Context, c *client, trees []localTree) (int64, 
 	defer cancel()
 	st, err := c.PutBlobs(uctx)
 	if err != nil {
-		return 0, rpcError("send files", err)
+		return 0, err
 	}
 	var sent int64
 	const batch = 4096
@@ -159,7 +165,7 @@ func (a *app) upload(ctx context.Context, c *client, trees []localTree) (int64, 
 		refs = refs[n:]
 		resp, err := st.Recv()
 		if err != nil {
-			return sent, rpcError("send files", err)
+			return sent, err
 		}
 		need := resp.GetNeed().GetBlobs()
 		for _, b := range need {
@@ -172,12 +178,12 @@ func (a *app) upload(ctx context.Context, c *client, trees []localTree) (int64, 
 		}
 		if len(need) > 0 {
 			if _, err := st.Recv(); err != nil {
-				return sent, rpcError("send files", err)
+				return sent, err
 			}
 		}
 	}
 	if err := st.CloseSend(); err != nil {
-		return sent, rpcError("send files", err)
+		return sent, err
 	}
 	a.endSpin()
 	return sent, nil
@@ -195,7 +201,7 @@ func uploadError(st blobSender, err error) error {
 			err = rerr
 		}
 	}
-	return rpcError("send files", err)
+	return err
 }
 
 // sendBlob streams one file, verified by the receiver against its digest.

@@ -226,6 +226,22 @@ func (a *app) reconnect(ctx context.Context, c *client) error {
 	return nil
 }
 
+// callTries is how many controllers one call may outlive: one that dies of the call itself is not asked for ever.
+const callTries = 5
+
+// again makes a call that may be made twice, with the next controller when the one asked dies meanwhile.
+func again[T any](ctx context.Context, a *app, c *client, call func() (T, error)) (T, error) {
+	for try := 1; ; try++ {
+		x, err := call()
+		if err == nil || try == callTries || !lost(ctx, err) {
+			return x, err
+		}
+		if rerr := a.reconnect(ctx, c); rerr != nil {
+			return x, rerr
+		}
+	}
+}
+
 func (a *app) streamLogsOnce(ctx context.Context, c *client, r *controlv1.LogsRequest, p *logPrinter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

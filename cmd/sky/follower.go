@@ -225,7 +225,7 @@ func (f *follower) jobStep(v *controlv1.JobView) (bool, error) {
 
 // conclude reads a finished job, brings its results here, shows them, and turns the outcome into the exit code.
 func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool, under string) error {
-	ans, err := c.GetJob(ctx, &controlv1.GetJobRequest{JobId: jobID})
+	ans, err := again(ctx, a, c, func() (*controlv1.JobAnswer, error) { return c.GetJob(ctx, &controlv1.GetJobRequest{JobId: jobID}) })
 	if err != nil {
 		return rpcError("read the job", err)
 	}

@@ -126,7 +126,9 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		return err
 	}
 	defer c.Close()
-	plan, err := c.Plan(ctx, &controlv1.PlanRequest{ClusterName: fl.cluster, Task: spec})
+	plan, err := again(ctx, a, c, func() (*controlv1.PlanResponse, error) {
+		return c.Plan(ctx, &controlv1.PlanRequest{ClusterName: fl.cluster, Task: spec})
+	})
 	if err != nil {
 		return rpcError("choose where to run", err)
 	}
@@ -172,12 +174,14 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 			return err
 		}
 	}
-	resp, err := c.Launch(ctx, &controlv1.LaunchRequest{
+	req := &controlv1.LaunchRequest{
 		RequestId: id, User: a.userName(), ClusterName: name, Task: spec, Secrets: secrets,
 		HasRun: strings.TrimSpace(spec.GetRun()) != "" || len(spec.GetSuites()) > 0, Autostop: fl.autostop(cmd, t),
 		RetryUntilUp: fl.retry, NoSetup: fl.noSetup, Down: fl.down && !cmd.Flags().Changed("idle-minutes-to-autostop"),
 		CommandLine: commandLine("launch", args, fl.cluster), Fast: fl.fast, Project: fl.workspace,
-	})
+	}
+	// The request's id makes the second call of a launch whose answer was lost find the first one's.
+	resp, err := again(ctx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Launch(ctx, req) })
 	if err != nil {
 		return rpcError("launch", err)
 	}
@@ -293,8 +297,9 @@ func (a *app) exec(cmd *cobra.Command, cluster string, args []string, fl *launch
 			return err
 		}
 	}
-	resp, err := c.Exec(ctx, &controlv1.ExecRequest{RequestId: id, User: a.userName(), ClusterName: cluster, Task: spec,
-		Secrets: secrets, CommandLine: commandLine("exec "+cluster, args, "")})
+	req := &controlv1.ExecRequest{RequestId: id, User: a.userName(), ClusterName: cluster, Task: spec,
+		Secrets: secrets, CommandLine: commandLine("exec "+cluster, args, "")}
+	resp, err := again(ctx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Exec(ctx, req) })
 	if err != nil {
 		return rpcError("exec", err)
 	}

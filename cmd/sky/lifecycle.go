@@ -38,19 +38,22 @@ func (v *clusterVerb) flags(cmd *cobra.Command) {
 }
 
 // names checks the arguments and resolves globs, so that the question can name what it is about.
-func (v *clusterVerb) names(ctx context.Context, c *client, args []string) ([]string, []string, error) {
+func (v *clusterVerb) names(ctx context.Context, c *client, args []string) (names []string, ids map[string]string, notFound []string, err error) {
 	if len(args) == 0 && !v.all && !v.allUsers {
-		return nil, nil, usageError("name a cluster, or pass --all")
+		return nil, nil, nil, usageError("name a cluster, or pass --all")
 	}
-	ans, err := c.Clusters(ctx, &controlv1.ClustersQuery{Names: args})
+	ans, err := again(ctx, v.a, c, func() (*controlv1.ClustersAnswer, error) {
+		return c.Clusters(ctx, &controlv1.ClustersQuery{Names: args})
+	})
 	if err != nil {
-		return nil, nil, rpcError("read the clusters", err)
+		return nil, nil, nil, rpcError("read the clusters", err)
 	}
-	var names []string
+	ids = map[string]string{}
 	for _, cl := range ans.GetClusters() {
 		names = append(names, cl.GetCluster().GetName())
+		ids[cl.GetCluster().GetName()] = cl.GetCluster().GetId()
 	}
-	return names, ans.GetNotFound(), nil
+	return names, ids, ans.GetNotFound(), nil
 }
 
 // do runs one verb: ask, call, wait until every cluster is where it should be, report each, and fail if any failed.
@@ -66,7 +69,7 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 		return err
 	}
 	defer c.Close()
-	names, notFound, err := v.names(ctx, c, args)
+	names, ids, notFound, err := v.names(ctx, c, args)
 	if err != nil {
 		return err
 	}
@@ -91,11 +94,18 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 		if err != nil {
 			return err
 		}
-		resp, err := call(ctx, c, &controlv1.ClustersRequest{RequestId: id, Names: names, Purge: v.purge, User: a.userName()})
+		calls := 0
+		resp, err := again(ctx, a, c, func() (*controlv1.ClustersResponse, error) {
+			calls++
+			return call(ctx, c, &controlv1.ClustersRequest{RequestId: id, Names: names, Purge: v.purge, User: a.userName()})
+		})
 		if err != nil {
 			return rpcError(doing, err)
 		}
 		for _, o := range resp.GetOutcomes() {
+			if calls > 1 {
+				afterDeath(o, ids[o.GetName()])
+			}
 			x := outcome{Name: o.GetName(), OK: o.GetAccepted(), Note: o.GetNote(), Error: whyJSON(o.GetFailure())}
 			if f := o.GetFailure(); !o.GetAccepted() {
 				x.code, x.text = codeOfKind(f.GetKind()), f.GetMessage()
@@ -112,6 +122,8 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 					}
 					x.OK, x.code, x.text = false, codeOf(err), err.Error()
 					x.Error = &jsonWhy{Kind: "infra", Message: err.Error()}
+				} else if strings.HasSuffix(x.Note, "ing") {
+					x.Note = "" // it was on its way, and has arrived
 				}
 			}
 			outs = append(outs, x)
@@ -154,18 +166,44 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 	return nil
 }
 
-// waitCluster watches a cluster until reached says so.
+// afterDeath reads the outcome of a verb that was asked for twice, because the controller died of or after the first
+// call: a cluster that is not there any more has ended by it.
+func afterDeath(o *controlv1.ClusterOutcome, id string) {
+	if o.GetFailure().GetKind() == statev1.FailureKind_NOT_FOUND && id != "" {
+		o.Accepted, o.Failure, o.ClusterId = true, nil, id
+	}
+}
+
+// waitCluster watches a cluster until reached says so, under as many controllers as it takes.
 func (a *app) waitCluster(ctx context.Context, c *client, id string, rev uint64, reached func(*controlv1.ClusterView) (bool, error)) error {
+	for {
+		err := a.waitClusterOnce(ctx, c, id, rev, reached)
+		if !errors.Is(err, errLost) {
+			return err
+		}
+		if err := a.reconnect(ctx, c); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *app) waitClusterOnce(ctx context.Context, c *client, id string, rev uint64, reached func(*controlv1.ClusterView) (bool, error)) error {
+	broken := func(doing string, err error) error {
+		if lost(ctx, err) {
+			return errLost
+		}
+		return rpcError(doing, err)
+	}
 	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	st, err := c.Watch(wctx, &controlv1.WatchRequest{FromRev: rev, ClusterId: id})
 	if err != nil {
-		return rpcError("watch the cluster", err)
+		return broken("watch the cluster", err)
 	}
 	// The state may have been reached before the watch: look once.
 	ans, err := c.Clusters(ctx, &controlv1.ClustersQuery{History: true})
 	if err != nil {
-		return rpcError("read the clusters", err)
+		return broken("read the clusters", err)
 	}
 	for _, v := range ans.GetClusters() {
 		if v.GetCluster().GetId() == id {
@@ -177,7 +215,7 @@ func (a *app) waitCluster(ctx context.Context, c *client, id string, rev uint64,
 	for {
 		ev, err := st.Recv()
 		if err != nil {
-			return rpcError("watch the cluster", err)
+			return broken("watch the cluster", err)
 		}
 		if ev.GetCluster() == nil {
 			continue

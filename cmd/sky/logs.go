@@ -152,7 +152,7 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 	default:
 		return err
 	}
-	ans, err = c.GetJob(ctx, &controlv1.GetJobRequest{JobId: j.GetId()})
+	ans, err = again(ctx, a, c, func() (*controlv1.JobAnswer, error) { return c.GetJob(ctx, &controlv1.GetJobRequest{JobId: j.GetId()}) })
 	if err != nil {
 		return rpcError("read the job", err)
 	}

@@ -12,6 +12,11 @@ import (
 
 // Cancel wants jobs stopped.
 func (s *Server) Cancel(ctx context.Context, r *controlv1.CancelRequest) (*controlv1.CancelResponse, error) {
+	// "The latest job" is another one the second time: a repeated request must not cancel it, too.
+	before := &controlv1.CancelResponse{}
+	if ok, err := s.remembered(ctx, "", r.GetRequestId(), before); err != nil || ok {
+		return before, s.reply("cancel", err)
+	}
 	out := &controlv1.CancelResponse{}
 	var cluster string
 	rev, err := s.o.Store.Update(ctx, func(tx store.Tx) error {
@@ -21,8 +26,10 @@ func (s *Server) Cancel(ctx context.Context, r *controlv1.CancelRequest) (*contr
 			return err
 		}
 		out.Numbers = ns
-		cluster, err = tx.Lookup(store.Cluster, r.GetProject(), r.GetClusterName())
-		return err
+		if cluster, err = tx.Lookup(store.Cluster, r.GetProject(), r.GetClusterName()); err != nil {
+			return err
+		}
+		return s.remember(tx, "", r.GetRequestId(), out)
 	})
 	if err != nil {
 		return nil, s.reply("cancel", err)
