@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,7 +61,6 @@ type Options struct {
 
 // Run is the daemon's life. It returns when ctx ends or the API is asked to stop; agents and jobs go on without it.
 func Run(ctx context.Context, o Options) error {
-	debug.SetGCPercent(50) // idle memory matters more than speed here
 	log := slog.New(slog.NewTextHandler(o.LogTo, nil))
 	if err := os.MkdirAll(o.Home, 0o700); err != nil {
 		return fmt.Errorf("make the home: %w", err)
@@ -116,13 +114,15 @@ type daemon struct {
 	log   *slog.Logger
 	store *boltstore.Store
 	reg   *registry
+	heap  heap
 }
 
 func (d *daemon) run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	o := d.o
-	logStore, err := logs.Open(filepath.Join(o.Home, "logs"), logs.Options{Logger: d.log})
+	d.heap.busy() // and at rest soon
+	logStore, err := logs.Open(filepath.Join(o.Home, "logs"), logs.Options{Logger: d.log, Busy: d.heap.busy})
 	if err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (d *daemon) run(ctx context.Context) error {
 	var once sync.Once
 	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg),
 		Sweeper: sweeper, Kick: loop.Kick, Refresh: loop.Refresh, Stop: stop, Logger: d.log, Entropy: rand.Reader,
-		Version: o.Version, Commit: o.Commit, Home: o.Home, Socket: "", Sessions: fl.Sessions,
+		Version: o.Version, Commit: o.Commit, Home: o.Home, Socket: "", Sessions: fl.Sessions, Busy: d.heap.busy,
 		Ready: func() bool {
 			select {
 			case <-swept:

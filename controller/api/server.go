@@ -74,6 +74,7 @@ type Options struct {
 	Version, Commit, Home, Socket string
 	Sessions                      func() int // agent sessions open now
 	Ready                         func() bool
+	Busy                          func() // called when work is being done, often
 }
 
 // Server implements controlv1.ControlServer.
@@ -102,7 +103,10 @@ func (s *Server) Idle() time.Duration {
 }
 
 // Enter and Leave count calls under way, for Idle.
-func (s *Server) Enter() { s.busy.Add(1) }
+func (s *Server) Enter() {
+	s.busy.Add(1)
+	s.o.Busy()
+}
 
 // Leave ends what Enter began.
 func (s *Server) Leave() {

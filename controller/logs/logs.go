@@ -46,6 +46,8 @@ type Options struct {
 	SyncEvery time.Duration
 	// NoSync leaves writing to disk to the operating system: for tests.
 	NoSync bool
+	// Busy is called with every append and every block read; nil = nobody.
+	Busy func()
 	// Logger; nil = none.
 	Logger *slog.Logger
 }
@@ -81,6 +83,9 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	if o.SyncEvery <= 0 {
 		o.SyncEvery = time.Second
+	}
+	if o.Busy == nil {
+		o.Busy = func() {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -187,6 +192,7 @@ func (s *Store) Append(ctx context.Context, key *agentv1.StreamKey, offset uint6
 		return 0, err
 	}
 	defer s.release(st)
+	s.opts.Busy()
 	return st.append(offset, recs)
 }
 

@@ -42,6 +42,7 @@ func (s *Store) Read(ctx context.Context, key *agentv1.StreamKey, from uint64, f
 		}
 		switch step {
 		case stepRead:
+			s.opts.Busy()
 			more, err := r.block()
 			if err != nil || !more {
 				return err
