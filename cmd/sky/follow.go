@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -18,6 +19,9 @@ import (
 // lineLimit is how much of an unfinished line is held back before it is printed in pieces.
 const lineLimit = 1 << 20
 
+// followGCPercent lets a follower, which holds next to nothing, collect garbage less often than at every few frames.
+const followGCPercent = 400
+
 // logPrinter puts the bytes of several ranks on one screen, whole lines at a time, each with its rank's prefix.
 type logPrinter struct {
 	a          *app
@@ -25,6 +29,7 @@ type logPrinter struct {
 	name       string // task
 	timestamps bool
 	plain      bool // no prefix
+	color      bool
 	json       func(any) error
 	held       map[string]*heldLine
 	err        error
@@ -44,7 +49,7 @@ func (a *app) newLogPrinter(name string, timestamps bool) *logPrinter {
 	if name == "" {
 		name = "task"
 	}
-	return &logPrinter{a: a, w: bufio.NewWriterSize(a.out, 256<<10), name: name, timestamps: timestamps, held: map[string]*heldLine{}}
+	return &logPrinter{a: a, w: bufio.NewWriterSize(a.out, 256<<10), name: name, timestamps: timestamps, color: a.color(), held: map[string]*heldLine{}}
 }
 
 // prefix is SkyPilot's: (task, pid=1), (head, rank=0, pid=1), (worker1, rank=1, pid=1, ip=10.0.0.5), (setup pid=1).
@@ -149,7 +154,7 @@ func (p *logPrinter) start(h *heldLine) {
 		p.w.WriteString(time.UnixMilli(h.atMS).UTC().Format("2006-01-02T15:04:05.000Z "))
 	}
 	if !p.plain {
-		if p.a.color() {
+		if p.color {
 			p.w.WriteString("\x1b[36m")
 			p.w.Write(h.prefix)
 			p.w.WriteString("\x1b[0m")
@@ -200,6 +205,7 @@ func lost(ctx context.Context, err error) bool {
 // streamLogs prints a job's log until its end (follow) or until what there is has been printed. When the controller dies
 // meanwhile it goes on with the next one, at the byte where it was.
 func (a *app) streamLogs(ctx context.Context, c *client, r *controlv1.LogsRequest, p *logPrinter) error {
+	debug.SetGCPercent(followGCPercent)
 	for {
 		err := a.streamLogsOnce(ctx, c, r, p)
 		if !errors.Is(err, errLost) {

@@ -16,6 +16,10 @@ import (
 // drainLimit is how long calls under way may take to end when the daemon stops.
 const drainLimit = 2 * time.Second
 
+// writeBuffer is what is written to a caller at once: large for logs, and shared, so that a thousand callers do not each
+// have one.
+const writeBuffer = 128 << 10
+
 // SetSocket tells where the server listens, for Info.
 func (s *Server) SetSocket(path string) { s.o.Socket = path }
 
@@ -24,6 +28,7 @@ func (s *Server) GRPC(log *slog.Logger) *grpc.Server {
 	g := grpc.NewServer(
 		grpc.MaxRecvMsgSize(64<<20),
 		grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(8<<20),
+		grpc.WriteBufferSize(writeBuffer), grpc.SharedWriteBuffer(true),
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (resp any, err error) {
 			s.Enter()
 			defer s.Leave()

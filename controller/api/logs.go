@@ -23,9 +23,6 @@ const (
 	lateRounds = 20
 	// pidWait is how long the first bytes of a rank wait for its pid, so that its prefix is right.
 	pidWait = 250 * time.Millisecond
-	// frameBytes bounds a frame, pendingBytes what waits for a slow reader.
-	frameBytes   = 256 << 10
-	pendingBytes = 4 << 20
 )
 
 // Logs streams a job's log: every rank's setup, run and check in this order, ranks side by side.
@@ -90,6 +87,7 @@ func (s *Server) Logs(r *controlv1.LogsRequest, out grpc.ServerStreamingServer[c
 				<-done
 				return err
 			}
+			m.reuse(f) // it is encoded
 		}
 		if len(frames) > 0 {
 			continue
@@ -319,7 +317,7 @@ func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *job
 			rank := rankOf(jw.get(), slot)
 			next = rec.Offset + uint64(len(rec.Data)) + rec.Gap
 			return m.add(&controlv1.LogFrame{Slot: slot, Rank: rank.GetRank(), Stream: name, Offset: rec.Offset, AtMs: rec.AtMS, Fd: rec.FD,
-				Data: append([]byte(nil), rec.Data...), Gap: rec.Gap, Pid: rank.GetPid(), Address: rank.GetAddress(), NumRanks: numRanks})
+				Gap: rec.Gap, Pid: rank.GetPid(), Address: rank.GetAddress(), NumRanks: numRanks}, rec.Data)
 		}
 		if r.GetFollow() {
 			fctx, cancel := context.WithCancel(ctx)
@@ -381,57 +379,4 @@ func waitPID(ctx context.Context, jw *jobWatch, slot int32) {
 			return
 		}
 	}
-}
-
-// frameMux gathers the frames of all slots. While one batch is being sent the next one grows: no delay when little is
-// written, few large frames when much is.
-type frameMux struct {
-	mu     sync.Mutex
-	room   *sync.Cond
-	frames []*controlv1.LogFrame
-	bytes  int
-	closed bool
-	wake   chan struct{}
-}
-
-func (m *frameMux) add(f *controlv1.LogFrame) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for m.bytes >= pendingBytes && !m.closed {
-		m.room.Wait()
-	}
-	if m.closed {
-		return false
-	}
-	m.bytes += len(f.GetData())
-	if n := len(m.frames); n > 0 {
-		l := m.frames[n-1]
-		if l.GetSlot() == f.GetSlot() && l.GetStream() == f.GetStream() && l.GetFd() == f.GetFd() && l.GetAtMs() == f.GetAtMs() &&
-			l.GetGap() == 0 && f.GetGap() == 0 && len(l.GetData())+len(f.GetData()) <= frameBytes {
-			l.Data = append(l.Data, f.GetData()...)
-			return true
-		}
-	}
-	m.frames = append(m.frames, f)
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-func (m *frameMux) take() []*controlv1.LogFrame {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	fs := m.frames
-	m.frames, m.bytes = nil, 0
-	m.room.Broadcast()
-	return fs
-}
-
-func (m *frameMux) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed = true
-	m.room.Broadcast()
 }
