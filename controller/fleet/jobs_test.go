@@ -117,16 +117,38 @@ func TestSuites(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
 	src := t.TempDir()
-	write(t, filepath.Join(src, "a.csv"), "x,y\n"+strings.Repeat("1,2\n3,4\n5,5\n", 20))
+	write(t, filepath.Join(src, "a.csv"), "x,y\n"+strings.Repeat("1,2\n3,4\n5,2\n", 20))
+	write(t, filepath.Join(src, "same.csv"), "x,y\n"+strings.Repeat("1,2\n3,2\n5,2\n", 20))
 	r.up()
-	spec := []byte(`{"train": {"path": "a.csv"}, "checks": [{"check": "is_single_value", "conditions": ["not_single_value"]}]}`)
-	id := r.submit(1, &statev1.TaskSpec{
-		Workdir: r.put(src), Run: "echo ran", Suites: []*statev1.Suite{{Name: "data", SpecJson: spec, FailOn: "fail"}},
-	})
-	j := r.until(id, "complete", complete)
-	t.Logf("check log:\n%s\nsuites: %v", r.log(id, 0, "check"), j.GetSuites())
-	if len(j.GetSuites()) != 1 || j.GetSuites()[0].GetName() != "data" || r.log(id, 0, "check") == "" {
-		t.Errorf("suites %v", j.GetSuites())
+	tree := r.put(src)
+	suite := func(name, file string) *statev1.Suite {
+		return &statev1.Suite{Name: name, FailOn: "fail", SpecJson: []byte(`{"train": "` + file + `", "checks": ["IsSingleValue"]}`)}
+	}
+	for n, tc := range []struct {
+		suites   []*statev1.Suite
+		phase    statev1.JobPhase
+		verdicts string
+	}{
+		{[]*statev1.Suite{suite("good", "a.csv")}, statev1.JobPhase_JOB_SUCCEEDED, "pass"},
+		{[]*statev1.Suite{suite("good", "a.csv"), suite("bad", "same.csv")}, statev1.JobPhase_JOB_FAILED_CHECKS, "pass fail"},
+		{[]*statev1.Suite{suite("absent", "absent.csv")}, statev1.JobPhase_JOB_FAILED_CHECKS, "error"},
+	} {
+		id := r.submit(uint32(n+1), &statev1.TaskSpec{Workdir: tree, Run: "echo ran; ls -A", Suites: tc.suites})
+		j := r.until(id, "complete", complete)
+		r.wantPhase(j, tc.phase)
+		var verdicts []string
+		for _, s := range j.GetSuites() {
+			verdicts = append(verdicts, s.GetVerdict())
+			if s.GetVerdict() != "error" && (s.GetReportJson() == "" || s.GetReportHtml() == "" || len(s.GetRows()) == 0) {
+				t.Errorf("suite %v", s)
+			}
+		}
+		if got := strings.Join(verdicts, " "); got != tc.verdicts || r.log(id, 0, "check") == "" {
+			t.Errorf("verdicts %q, want %q; log %q", got, tc.verdicts, r.log(id, 0, "check"))
+		}
+		if got := r.log(id, 0, "run"); got != "ran\na.csv\nsame.csv\n" {
+			t.Errorf("run saw %q", got)
+		}
 	}
 }
 
