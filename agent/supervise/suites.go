@@ -72,6 +72,7 @@ type suiteReport struct {
 	SuiteError *checkError `json:"suite_error"`
 	Checks     []struct {
 		Name       string      `json:"name"`
+		Header     string      `json:"header"`
 		Dataset    string      `json:"dataset"`
 		Error      *checkError `json:"error"`
 		Conditions []struct {
@@ -124,6 +125,9 @@ func readSuite(file string) (*statev1.SuiteResult, error) {
 		r.Rows = append(r.Rows, &statev1.ConditionRow{Category: "ERROR", Details: doc.SuiteError.Message})
 	}
 	for _, c := range doc.Checks {
+		if c.Header != "" {
+			c.Name = c.Header // as the reports call it
+		}
 		if c.Error != nil {
 			r.Rows = append(r.Rows, &statev1.ConditionRow{Check: c.Name, Dataset: c.Dataset, Category: "ERROR", Details: c.Error.Message})
 			continue

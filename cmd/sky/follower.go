@@ -213,14 +213,23 @@ func (f *follower) jobStep(v *controlv1.JobView) (bool, error) {
 	switch {
 	case j.GetPhase() >= statev1.JobPhase_JOB_SETUP:
 		return true, nil
-	case j.GetPhase() >= statev1.JobPhase_JOB_PLACED && !f.json:
-		why := j.GetStateReason()
-		if why == "" {
-			why = "resources"
-		}
-		f.a.spin("Job %d waits on %s: %s", j.GetNumber(), plural(max(1, len(j.GetRanks())), "node"), why)
+	case f.json || !f.upSaid:
+	case j.GetStateReason() != "":
+		f.a.spin("%s", waits(j))
+	case j.GetPhase() >= statev1.JobPhase_JOB_PLACED:
+		f.a.spin("Preparing job %d on %s", j.GetNumber(), plural(max(1, len(j.GetRanks())), "node"))
+	default:
+		f.a.spin("Job %d waits for its turn", j.GetNumber())
 	}
 	return false, nil
+}
+
+// waits says what a job waits for.
+func waits(j *statev1.Job) string {
+	if r := j.GetStateReason(); strings.HasPrefix(r, "waits ") {
+		return fmt.Sprintf("Job %d %s", j.GetNumber(), r)
+	}
+	return fmt.Sprintf("Job %d waits: %s", j.GetNumber(), j.GetStateReason())
 }
 
 // conclude reads a finished job, brings its results here, shows them, and turns the outcome into the exit code.

@@ -105,13 +105,55 @@ func (a *app) showOffers(offers []*statev1.Candidate, one bool, output string) e
 			t.add(n, strings.Join(counts[n], ", "))
 		}
 		a.say("%s", strings.TrimRight(a.plain(t), "\n"))
+		a.say("\nPrices and machines of one: sky gpus list %s", names[0])
 		return nil
 	}
-	t := &table{header: []string{"GPU", "QTY", "CLOUD", "INSTANCE_TYPE", "vCPUs", "HOST_MEM", "HOURLY_PRICE", "REGION"}}
+	// One row per machine type, with its price on demand and as spot; one table per accelerator, as SkyPilot has it.
+	type row struct{ on, spot *statev1.Candidate }
+	var order []string
+	rows := map[string]*row{}
 	for _, o := range offers {
-		t.add(o.GetAccelerator(), number(o.GetAcceleratorCount()), infraName(o.GetProvider()), dash(o.GetInstanceType()), number(o.GetCpus()),
-			number(o.GetMemoryGb())+"GB", fmt.Sprintf("$ %.3f", o.GetHourlyPrice()), dash(o.GetRegion()))
+		k := fmt.Sprint(o.GetAccelerator(), o.GetAcceleratorCount(), o.GetProvider(), o.GetInstanceType(), o.GetRegion())
+		if rows[k] == nil {
+			rows[k] = &row{}
+			order = append(order, k)
+		}
+		if o.GetSpot() {
+			rows[k].spot = o
+		} else {
+			rows[k].on = o
+		}
 	}
-	a.say("%s", strings.TrimRight(a.plain(t), "\n"))
+	price := func(o *statev1.Candidate) string {
+		if o == nil {
+			return "-"
+		}
+		return fmt.Sprintf("$ %.3f", o.GetHourlyPrice())
+	}
+	var t *table
+	last := ""
+	show := func() {
+		if t != nil {
+			a.say("%s", strings.TrimRight(a.plain(t), "\n"))
+		}
+	}
+	for _, k := range order {
+		r := rows[k]
+		o := r.on
+		if o == nil {
+			o = r.spot
+		}
+		if t == nil || o.GetAccelerator() != last {
+			show()
+			if t != nil {
+				a.say("")
+			}
+			last = o.GetAccelerator()
+			t = &table{header: []string{"GPU", "QTY", "CLOUD", "INSTANCE_TYPE", "vCPUs", "HOST_MEM", "HOURLY_PRICE", "HOURLY_SPOT_PRICE", "REGION"}, flex: []int{3}, drop: []int{4, 5}}
+		}
+		t.add(o.GetAccelerator(), number(o.GetAcceleratorCount()), infraName(o.GetProvider()), dash(o.GetInstanceType()), number(o.GetCpus()),
+			number(o.GetMemoryGb())+"GB", price(r.on), price(r.spot), dash(o.GetRegion()))
+	}
+	show()
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	controlv1 "aloft/proto/sky/control/v1"
 )
 
-// jsonJob is a job under -o json; docs/cli.md describes it.
+// jsonJob is a job under -o json; docs/json.md describes it.
 type jsonJob struct {
 	ID          uint32             `json:"job_id"`
 	UID         string             `json:"id"`
@@ -184,7 +184,7 @@ func (a *app) showQueue(q *controlv1.ClusterJobs) {
 	for _, v := range q.GetJobs() {
 		j := v.GetJob()
 		if j.GetEndedMs() == 0 && j.GetStateReason() != "" {
-			a.say("Job %d waits: %s", j.GetNumber(), j.GetStateReason())
+			a.say("%s", waits(j))
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	statev1 "aloft/proto/sky/state/v1"
 )
 
-// jsonCluster is a cluster under -o json; docs/cli.md describes it.
+// jsonCluster is a cluster under -o json; docs/json.md describes it.
 type jsonCluster struct {
 	Name        string     `json:"name"`
 	ID          string     `json:"id"`

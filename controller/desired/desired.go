@@ -61,11 +61,12 @@ func open(tx store.Tx, clusterID string) []*statev1.Job {
 type change struct {
 	tx     store.Tx
 	c      *statev1.Cluster
+	nodes  []*statev1.Node
 	before string
 }
 
 func begin(tx store.Tx, c *statev1.Cluster, nodes []*statev1.Node) *change {
-	return &change{tx: tx, c: c, before: state.ClusterStatus(c, nodes)}
+	return &change{tx: tx, c: c, nodes: nodes, before: state.ClusterStatus(c, nodes)}
 }
 
 // commit writes the cluster and the nodes given, and the event.
@@ -83,9 +84,13 @@ func (ch *change) commit(now time.Time, reason string, nodes []*statev1.Node) er
 	if err := ch.tx.Schedule(store.Key{Kind: store.Cluster, ID: ch.c.GetId()}, now); err != nil {
 		return fmt.Errorf("schedule cluster %s: %w", ch.c.GetName(), err)
 	}
+	seen := nodes
+	if seen == nil {
+		seen = ch.nodes // the verb left the nodes alone
+	}
 	ch.tx.Emit(&statev1.Event{
 		Kind: string(store.Cluster), Id: ch.c.GetId(), ClusterId: ch.c.GetId(), Name: ch.c.GetName(), Actor: "api", AtMs: now.UnixMilli(),
-		OldPhase: ch.before, NewPhase: state.ClusterStatus(ch.c, nodes), Reason: reason,
+		OldPhase: ch.before, NewPhase: state.ClusterStatus(ch.c, seen), Reason: reason,
 	})
 	return nil
 }
