@@ -28,7 +28,7 @@ func (s *Server) GRPC(log *slog.Logger) *grpc.Server {
 	g := grpc.NewServer(
 		grpc.MaxRecvMsgSize(64<<20),
 		grpc.InitialWindowSize(4<<20), grpc.InitialConnWindowSize(8<<20),
-		grpc.WriteBufferSize(writeBuffer), grpc.SharedWriteBuffer(true),
+		grpc.WriteBufferSize(writeBuffer), // write buffers are shared by default
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (resp any, err error) {
 			s.Enter()
 			defer s.Leave()
