@@ -43,7 +43,7 @@ race: build
 
 # The no-leak protocol under 10,000 seeds.
 sim:
-	ALOFT_SIM_SEEDS=10000 $(GO) test ./controller/sim -run TestNoLeak -v -timeout 60m
+	ALOFT_SIM_SEEDS=10000 $(GO) test ./controller/sim -run TestNoLeak -v -timeout 120m
 
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./... | tee bin/bench.txt
