@@ -3,7 +3,6 @@ package tasks
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strings"
 )
 
@@ -26,7 +25,7 @@ type accChoice struct {
 const accForms = "NAME, NAME:COUNT, a map of name to count, a list of those, or a memory such as 32GB+"
 
 // reAccMemory matches [vendor:]SIZE UNIT[+][:COUNT].
-var reAccMemory = regexp.MustCompile(`^(?:([a-zA-Z]+):)?([0-9]+(?:\.[0-9]+)?)([kKmMgGtT][bBiI])(\+)?(?::([0-9.]+))?$`)
+var reAccMemory = newPattern(`^(?:([a-zA-Z]+):)?([0-9]+(?:\.[0-9]+)?)([kKmMgGtT][bBiI])(\+)?(?::([0-9.]+))?$`)
 
 // accelerators reads the field; several choices come back in written order.
 // inner is true inside an alternative, where only one may be named.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -75,7 +74,7 @@ func decodeNodes(src []byte) (nodes []*yaml.Node, err error) {
 // maxDocuments bounds the documents of one file.
 const maxDocuments = 1000
 
-var reYAMLLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var reYAMLLine = newPattern(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // syntaxError reports what the parser said, at the best position known.
 func (c *checker) syntaxError(src []byte, err error) {

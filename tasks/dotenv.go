@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -10,8 +9,8 @@ import (
 type KeyValue struct{ Key, Value string }
 
 var (
-	reDotenvKey = regexp.MustCompile(`^(?:export[ \t]+)?([^=\s]+)[ \t]*$`)
-	reDotenvVar = regexp.MustCompile(`\$\{([a-zA-Z_][a-zA-Z0-9_]*)(?::-([^}]*))?\}`)
+	reDotenvKey = newPattern(`^(?:export[ \t]+)?([^=\s]+)[ \t]*$`)
+	reDotenvVar = newPattern(`\$\{([a-zA-Z_][a-zA-Z0-9_]*)(?::-([^}]*))?\}`)
 )
 
 // ParseDotenv reads KEY=VALUE lines: comments, `export`, single and double

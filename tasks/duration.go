@@ -4,17 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
 var (
-	reDuration = regexp.MustCompile(`^(?:\d+(?:\.\d+)?[smhdwSMHDW])+$`)
-	rePart     = regexp.MustCompile(`(\d+(?:\.\d+)?)([smhdw])`)
-	reAutostop = regexp.MustCompile(`^([0-9]+)([mhdwMHDW]?)$`)
-	reMinutes  = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)([mhdwMHDW]?)$`)
+	reDuration = newPattern(`^(?:\d+(?:\.\d+)?[smhdwSMHDW])+$`)
+	rePart     = newPattern(`(\d+(?:\.\d+)?)([smhdw])`)
+	reAutostop = newPattern(`^([0-9]+)([mhdwMHDW]?)$`)
+	reMinutes  = newPattern(`^([0-9]+(?:\.[0-9]+)?)([mhdwMHDW]?)$`)
 )
 
 var unitLength = map[string]time.Duration{

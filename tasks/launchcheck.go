@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"fmt"
-	"regexp"
 	"sort"
 	"strings"
 )
@@ -142,11 +141,11 @@ func (t *Task) checkDockerLogin(add addFunc) {
 }
 
 var (
-	reGCPKey   = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
-	reGCPValue = regexp.MustCompile(`^[a-z0-9_-]{0,63}$`)
-	reAWSText  = regexp.MustCompile(`^[\p{L}\p{N}_.:/=+@-]*$`)
-	reK8sName  = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)$`)
-	reK8sHost  = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$`)
+	reGCPKey   = newPattern(`^[a-z][a-z0-9_-]{0,62}$`)
+	reGCPValue = newPattern(`^[a-z0-9_-]{0,63}$`)
+	reAWSText  = newPattern(`^[\p{L}\p{N}_.:/=+@-]*$`)
+	reK8sName  = newPattern(`^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)$`)
+	reK8sHost  = newPattern(`^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$`)
 )
 
 // labelRules say what is wrong with a label on a cloud, or "".

@@ -2,14 +2,13 @@ package tasks
 
 import (
 	"fmt"
-	"regexp"
 )
 
 var (
-	reTaskName    = regexp.MustCompile(`^[a-zA-Z0-9]+(?:[._-]{1,2}[a-zA-Z0-9]+)*$`)
-	reClusterName = regexp.MustCompile(`^[a-zA-Z](?:[-_.a-zA-Z0-9]*[a-zA-Z0-9])?$`)
-	reGroupName   = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
-	reEnvName     = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	reTaskName    = newPattern(`^[a-zA-Z0-9]+(?:[._-]{1,2}[a-zA-Z0-9]+)*$`)
+	reClusterName = newPattern(`^[a-zA-Z](?:[-_.a-zA-Z0-9]*[a-zA-Z0-9])?$`)
+	reGroupName   = newPattern(`^[a-zA-Z0-9_-]+$`)
+	reEnvName     = newPattern(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
 // ValidClusterName returns an error that says what a cluster name may be, or nil.

@@ -3,7 +3,6 @@ package tasks
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,7 +19,7 @@ func pyParseFloat(s string) (float64, bool) {
 	return f, err == nil && isFinite(f)
 }
 
-var rePyFloat = regexp.MustCompile(`^[-+]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:[eE][-+]?\d+(?:_\d+)*)?$`)
+var rePyFloat = newPattern(`^[-+]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:[eE][-+]?\d+(?:_\d+)*)?$`)
 
 // unitGB is the size of a unit in binary gigabytes.
 var unitGB = map[string]float64{
@@ -106,7 +105,7 @@ func (c *checker) quantity(v *value, at, forms string, parse func(string) (Quant
 	return q
 }
 
-var reDisk = regexp.MustCompile(`^([0-9]+)(kb|ki|mb|mi|gb|gi|tb|ti|pb|pi|KB|KI|MB|MI|GB|GI|TB|TI|PB|PI|Kb|Ki|Mb|Mi|Gb|Gi|Tb|Ti|Pb|Pi)?$`)
+var reDisk = newPattern(`^([0-9]+)(kb|ki|mb|mi|gb|gi|tb|ti|pb|pi|KB|KI|MB|MI|GB|GI|TB|TI|PB|PI|Kb|Ki|Mb|Mi|Gb|Gi|Tb|Ti|Pb|Pi)?$`)
 
 // diskSize reads a disk size as whole gigabytes.
 func (c *checker) diskSize(v *value, at string) int {
@@ -140,7 +139,7 @@ func (c *checker) diskSize(v *value, at string) int {
 	return 0
 }
 
-var reLocalDisk = regexp.MustCompile(`^(?i:(nvme|ssd)(?::([0-9]+(?:\.[0-9]+)?)(\+)?)?|([0-9]+(?:\.[0-9]+)?)(\+)?)$`)
+var reLocalDisk = newPattern(`^(?i:(nvme|ssd)(?::([0-9]+(?:\.[0-9]+)?)(\+)?)?|([0-9]+(?:\.[0-9]+)?)(\+)?)$`)
 
 const localDiskForms = "nvme, ssd, nvme:SIZE, nvme:SIZE+, SIZE or SIZE+ in GB"
 
@@ -222,7 +221,7 @@ func portText(from, to int) string {
 	return fmt.Sprintf("%d-%d", from, to)
 }
 
-var rePort = regexp.MustCompile(`^(\d{1,10})(?:-(\d{1,10}))?$`)
+var rePort = newPattern(`^(\d{1,10})(?:-(\d{1,10}))?$`)
 
 func parsePort(s string) (from, to int, err error) {
 	m := rePort.FindStringSubmatch(s)

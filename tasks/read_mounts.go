@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"fmt"
-	"regexp"
 	"sort"
 	"strings"
 )
@@ -11,11 +10,11 @@ import (
 var bucketSchemes = []string{"s3", "gs", "r2", "cos", "oci", "nebius", "cw", "vastdata", "hf"}
 
 var (
-	reScheme    = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://`)
-	reAzureBlob = regexp.MustCompile(`^https://[^/]+\.blob\.core\.windows\.net(?:/|$)`)
+	reScheme    = newPattern(`^([a-z][a-z0-9+.-]*)://`)
+	reAzureBlob = newPattern(`^https://[^/]+\.blob\.core\.windows\.net(?:/|$)`)
 	// Characters no object store takes in a bucket name. Braces are left out:
 	// a variable that is not set stays in the text.
-	reBadBucket = regexp.MustCompile("[\\s\"'\\\\<>`^|\\x00-\\x1f]")
+	reBadBucket = newPattern("[\\s\"'\\\\<>`^|\\x00-\\x1f]")
 )
 
 // IsBucketURI reports whether s names a bucket (s3://, gs://, an Azure blob URL ...).
@@ -111,8 +110,8 @@ func (c *checker) storage(v *value, at, dst string) StorageMount {
 }
 
 var (
-	reMountSize = regexp.MustCompile(`(?i)^\d+(?:\.\d+)?[bkmgtp]?(?:i?b)?$|^off$`)
-	reMountAge  = regexp.MustCompile(`^(?:\d+(?:\.\d+)?(?:ms|[smhdwMy]))+$|^off$`)
+	reMountSize = newPattern(`(?i)^\d+(?:\.\d+)?[bkmgtp]?(?:i?b)?$|^off$`)
+	reMountAge  = newPattern(`^(?:\d+(?:\.\d+)?(?:ms|[smhdwMy]))+$|^off$`)
 )
 
 func (c *checker) storageConfig(cfg *value, at string, m StorageMount) {

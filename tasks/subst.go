@@ -2,12 +2,11 @@ package tasks
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // reSubst matches $$, $NAME, ${NAME} and ${NAME:-default}.
-var reSubst = regexp.MustCompile(`\$(?:\$|([a-zA-Z_][a-zA-Z0-9_]*)|\{([a-zA-Z_][a-zA-Z0-9_]*)(?::-([^}]*))?\})`)
+var reSubst = newPattern(`\$(?:\$|([a-zA-Z_][a-zA-Z0-9_]*)|\{([a-zA-Z_][a-zA-Z0-9_]*)(?::-([^}]*))?\})`)
 
 // substituter replaces variables inside the strings of a few fields. It works
 // on each string by itself, so a value can never change the structure of the
@@ -132,7 +131,7 @@ func escapeDollar(s string) string {
 	return b.String()
 }
 
-var reSubstStart = regexp.MustCompile(`^[$a-zA-Z_{]`)
+var reSubstStart = newPattern(`^[$a-zA-Z_{]`)
 
 // masked returns the printable form of a substituted string: with ${NAME} where
 // a secret went in, and dollars escaped elsewhere.

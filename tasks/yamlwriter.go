@@ -3,7 +3,6 @@ package tasks
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -216,7 +215,7 @@ func plainRune(r rune) bool {
 	return unicode.IsPrint(r)
 }
 
-var rePlain = regexp.MustCompile(`^[A-Za-z0-9_/.~$<](?:[A-Za-z0-9_/.@%+:=,~*$<>{} ()-]*[A-Za-z0-9_/.@%+=~*$>{}()-])?$`)
+var rePlain = newPattern(`^[A-Za-z0-9_/.~$<](?:[A-Za-z0-9_/.@%+:=,~*$<>{} ()-]*[A-Za-z0-9_/.@%+=~*$>{}()-])?$`)
 
 // scalarText writes a string plainly when it stays text, else in double quotes.
 func scalarText(s string) string {
