@@ -65,8 +65,8 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 		rows := append([]*statev1.ConditionRow(nil), s.GetRows()...)
 		sort.SliceStable(rows, func(x, y int) bool { return severity(rows[x]) < severity(rows[y]) })
 		t := &table{header: []string{"STATUS", "CHECK", "DATASET", "CONDITION", "MORE"}, flex: []int{1, 3, 4}}
-		if a.ttyOut && a.width < 110 {
-			t.flex, t.drop = []int{1, 3}, []int{4} // what did not pass is told below in full
+		if a.ttyOut && a.width < 130 {
+			t.header, t.flex = t.header[:4], []int{1, 3} // the condition matters more; what did not pass is told below in full
 		}
 		var told []string
 		left := 0
@@ -81,7 +81,8 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 			if d := r.GetDetails(); d != "" && r.GetCategory() != "PASS" {
 				told = append(told, fmt.Sprintf("%s %s: %s", a.statusStyle(r.GetCategory()), r.GetCheck(), d))
 			}
-			t.add(r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), r.GetDetails())
+			row := []string{r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), r.GetDetails()}
+			t.add(row[:len(t.header)]...)
 		}
 		if len(t.rows) == 0 {
 			continue
