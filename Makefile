@@ -8,6 +8,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.0.
 COMMIT  := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 STAMP   := -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 HOST    := $(shell $(GO) env GOOS)-$(shell $(GO) env GOARCH)
+# Without gRPC's tracing pages, and the HTML templates they need, the agent is a seventh smaller.
+TAGS    := -tags grpcnotrace
 # Agents carried inside sky: the platforms of nodes, and this one.
 PLATFORMS ?= $(sort linux-amd64 linux-arm64 $(HOST))
 PAYLOAD   := cmd/sky/payload
@@ -23,12 +25,12 @@ build: bin/sky
 $(PAYLOAD)/agent-%.zst: $(SOURCES)
 	@echo "agent $*"
 	@mkdir -p bin/agents
-	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(GO) build -ldflags "-s -w $(STAMP)" -o bin/agents/sky-agent-$* ./cmd/sky-agent
+	GOOS=$(word 1,$(subst -, ,$*)) GOARCH=$(word 2,$(subst -, ,$*)) $(GO) build $(TAGS) -ldflags "-s -w $(STAMP)" -o bin/agents/sky-agent-$* ./cmd/sky-agent
 	$(GO) run ./cmd/sky/pack bin/agents/sky-agent-$* $(PAYLOAD)/agent-$*
 
 bin/sky: $(SOURCES) $(PLATFORMS:%=$(PAYLOAD)/agent-%.zst)
 	@mkdir -p bin
-	$(GO) build -ldflags "-s -w $(STAMP)" -o bin/sky ./cmd/sky
+	$(GO) build $(TAGS) -ldflags "-s -w $(STAMP)" -o bin/sky ./cmd/sky
 
 # A new user's first launch: trains on the iris data on this machine, validates the model, brings the results back.
 run: build
@@ -81,7 +83,7 @@ fuzz:
 release: $(PLATFORMS:%=$(PAYLOAD)/agent-%.zst)
 	@mkdir -p dist
 	@for p in linux-amd64 linux-arm64 darwin-arm64; do \
-	  GOOS=$${p%-*} GOARCH=$${p#*-} $(GO) build -trimpath -buildvcs=false -ldflags "-s -w $(STAMP)" -o dist/sky-$$p ./cmd/sky; done
+	  GOOS=$${p%-*} GOARCH=$${p#*-} $(GO) build $(TAGS) -trimpath -buildvcs=false -ldflags "-s -w $(STAMP)" -o dist/sky-$$p ./cmd/sky; done
 	@cd dist && sha256sum sky-* > SHA256SUMS && cat SHA256SUMS
 
 clean:

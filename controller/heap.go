@@ -12,6 +12,8 @@ const (
 	idlePercent = 50
 	busyPercent = 400
 	busyFor     = 2 * time.Second
+	// softLimit is where it collects eagerly again, however busy it is.
+	softLimit = 128 << 20
 )
 
 // heap paces the garbage collector by the work there is.
@@ -28,6 +30,7 @@ func (h *heap) busy() {
 	h.last = time.Now()
 	if h.timer == nil {
 		debug.SetGCPercent(busyPercent)
+		debug.SetMemoryLimit(softLimit)
 		h.timer = time.AfterFunc(busyFor, h.rest)
 	}
 }

@@ -33,6 +33,8 @@ type app struct {
 	width   int
 	mu      sync.Mutex // one writer at a time on out and errOut
 	spinner *spinner   // the transient line on errOut; nil = none
+	// readBuffer is how much is read from the controller at once.
+	readBuffer int
 }
 
 // spinner is a transient line that says what is being waited for, and for how long.
@@ -49,9 +51,15 @@ const (
 
 var spinFrames = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
+// Sizes of reads from the controller: most commands read little, those that follow a log read much.
+const (
+	smallReads = 16 << 10
+	largeReads = 128 << 10
+)
+
 // newApp reads the process's surroundings.
 func newApp() (*app, error) {
-	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.LookupEnv}
+	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.LookupEnv, readBuffer: smallReads}
 	a.ttyIn = term.IsTerminal(int(os.Stdin.Fd()))
 	a.ttyOut = term.IsTerminal(int(os.Stdout.Fd()))
 	a.ttyErr = term.IsTerminal(int(os.Stderr.Fd()))

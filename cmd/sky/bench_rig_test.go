@@ -38,7 +38,7 @@ type benchRig struct {
 func buildRelease(b *testing.B, name, goos, goarch, pkg string) string {
 	b.Helper()
 	out := filepath.Join(b.TempDir(), name)
-	cmd := exec.Command("go", "build", "-ldflags", "-s -w", "-o", out, pkg)
+	cmd := exec.Command("go", "build", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		b.Fatalf("build %s: %v\n%s", name, err, text)
@@ -146,7 +146,7 @@ func (r *benchRig) firstLine(mark string, args ...string) time.Duration {
 // client is a connection to the rig's controller, which must run.
 func (r *benchRig) client() *client {
 	r.b.Helper()
-	a := &app{home: r.home, getenv: os.LookupEnv, errOut: os.Stderr}
+	a := &app{home: r.home, getenv: os.LookupEnv, errOut: os.Stderr, readBuffer: largeReads}
 	c, _, err := a.dial(context.Background())
 	if err != nil {
 		r.b.Fatal(err)

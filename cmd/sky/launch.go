@@ -121,6 +121,7 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 	if err != nil {
 		return err
 	}
+	a.readBuffer = largeReads
 	c, err := a.connect(ctx)
 	if err != nil {
 		return err
@@ -279,6 +280,7 @@ func (a *app) exec(cmd *cobra.Command, cluster string, args []string, fl *launch
 	if err != nil {
 		return err
 	}
+	a.readBuffer = largeReads
 	c, err := a.connect(ctx)
 	if err != nil {
 		return err

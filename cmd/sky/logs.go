@@ -77,6 +77,7 @@ func (a *app) logs(cmd *cobra.Command, args []string, fl *logsFlags) error {
 	if len(numbers) > 1 && !fl.syncDown {
 		return usageError("one job at a time, or pass --sync-down")
 	}
+	a.readBuffer = largeReads
 	c, err := a.connect(ctx)
 	if err != nil {
 		return err

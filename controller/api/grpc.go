@@ -16,9 +16,11 @@ import (
 // drainLimit is how long calls under way may take to end when the daemon stops.
 const drainLimit = 2 * time.Second
 
-// writeBuffer is what is written to a caller at once: large for logs, and shared, so that a thousand callers do not each
-// have one.
-const writeBuffer = 128 << 10
+// What is written to a caller at once is large, for logs, and shared, so that a thousand callers do not each have one.
+const (
+	writeBuffer = 128 << 10
+	readBuffer  = 16 << 10 // of each caller
+)
 
 // SetSocket tells where the server listens, for Info.
 func (s *Server) SetSocket(path string) { s.o.Socket = path }

@@ -21,6 +21,11 @@ func (s *Server) Clusters(ctx context.Context, q *controlv1.ClustersQuery) (*con
 	}
 	ans := &controlv1.ClustersAnswer{EnabledInfra: s.o.Providers.Enabled(ctx)}
 	read := func() error {
+		leave, err := s.queue(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		ans.Clusters, ans.NotFound = nil, nil
 		return s.o.Store.View(ctx, func(tx store.Tx) error {
 			ans.Rev = uint64(tx.Rev())
@@ -52,6 +57,16 @@ func (s *Server) Clusters(ctx context.Context, q *controlv1.ClustersQuery) (*con
 	return ans, nil
 }
 
+// queue waits for a turn to read much: a thousand callers at once shall not each have their lists in memory.
+func (s *Server) queue(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.readers <- struct{}{}:
+		return func() { <-s.readers }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // pick finds clusters by names and globs (none = all), the newest launch first. History includes ended ones; of ended
 // clusters that share a name all are given.
 func (s *Server) pick(tx store.Tx, project string, names []string, history bool) ([]*statev1.Cluster, []string) {
@@ -72,11 +87,16 @@ func (s *Server) pick(tx store.Tx, project string, names []string, history bool)
 		}
 		return out, missing
 	}
-	all := store.List[statev1.Cluster](tx, store.Cluster, store.ByProject, project)
+	var all []*statev1.Cluster
+	if history {
+		all = store.List[statev1.Cluster](tx, store.Cluster, store.ByProject, project)
+	} else {
+		all = store.OpenClusters(tx) // few among the many that there were
+	}
 	var out []*statev1.Cluster
 	hit := make([]bool, len(names))
 	for _, c := range all {
-		if c.GetEndedMs() != 0 && !history {
+		if c.GetProject() != project {
 			continue
 		}
 		ok := len(names) == 0
@@ -112,7 +132,12 @@ func anyGlob(names []string) bool {
 // Jobs answers `sky queue`.
 func (s *Server) Jobs(ctx context.Context, q *controlv1.JobsQuery) (*controlv1.JobsAnswer, error) {
 	ans := &controlv1.JobsAnswer{}
-	err := s.o.Store.View(ctx, func(tx store.Tx) error {
+	leave, err := s.queue(ctx)
+	if err != nil {
+		return nil, s.reply("read the job queues", err)
+	}
+	defer leave()
+	err = s.o.Store.View(ctx, func(tx store.Tx) error {
 		cs, missing := s.pick(tx, q.GetProject(), q.GetClusters(), false)
 		// A queue stays readable after its cluster is gone: the newest of that name.
 		for _, name := range missing {

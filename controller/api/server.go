@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -85,11 +86,12 @@ type Server struct {
 	pid     int
 	busy    atomic.Int64
 	lastUse atomic.Int64
+	readers chan struct{} // see queue
 }
 
 // New makes a Server.
 func New(o Options, pid int) *Server {
-	s := &Server{o: o, started: time.Now(), pid: pid}
+	s := &Server{o: o, started: time.Now(), pid: pid, readers: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 	s.lastUse.Store(time.Now().UnixMilli())
 	return s
 }

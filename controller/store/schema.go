@@ -19,7 +19,7 @@ const (
 	ByPhase = "phase"
 	// ByInstance finds nodes by the provider's instance id.
 	ByInstance = "instance"
-	// ByState finds jobs that are StateOpen or StateDone.
+	// ByState finds jobs and clusters that are StateOpen or StateDone.
 	ByState = "state"
 	// ByNumber finds jobs by NumberValue: in order of their cluster's queue.
 	ByNumber = "cluster-number"
@@ -58,7 +58,7 @@ type Schema struct {
 
 // DefaultSchema is the schema of the controller's state.
 func DefaultSchema() Schema {
-	return Schema{Version: 1, Kinds: map[Kind]KindSchema{
+	return Schema{Version: 2, Kinds: map[Kind]KindSchema{
 		Cluster: {
 			New: func() proto.Message { return new(statev1.Cluster) },
 			Index: func(m proto.Message) []IndexEntry {
@@ -66,7 +66,11 @@ func DefaultSchema() Schema {
 				if !ok {
 					return nil
 				}
-				return []IndexEntry{{ByProject, c.GetProject()}}
+				state := StateOpen
+				if c.GetEndedMs() != 0 {
+					state = StateDone
+				}
+				return []IndexEntry{{ByProject, c.GetProject()}, {ByState, state}}
 			},
 			Name: func(m proto.Message) (string, string, bool) {
 				c, ok := m.(*statev1.Cluster)

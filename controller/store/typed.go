@@ -67,6 +67,11 @@ func FindCluster(tx Tx, project, name string) (*statev1.Cluster, error) {
 // Clusters are all clusters, by id, the ended ones too.
 func Clusters(tx Tx) []*statev1.Cluster { return List[statev1.Cluster](tx, Cluster, "", "") }
 
+// OpenClusters are the clusters that have not ended, by id.
+func OpenClusters(tx Tx) []*statev1.Cluster {
+	return List[statev1.Cluster](tx, Cluster, ByState, StateOpen)
+}
+
 // NodesOf are the nodes of a cluster, by id.
 func NodesOf(tx Tx, clusterID string) []*statev1.Node {
 	return List[statev1.Node](tx, Node, ByCluster, clusterID)
