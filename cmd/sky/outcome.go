@@ -79,7 +79,7 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 				continue
 			}
 			if d := r.GetDetails(); d != "" && r.GetCategory() != "PASS" {
-				told = append(told, fmt.Sprintf("%s %s: %s", a.statusStyle(r.GetCategory()), r.GetCheck(), d))
+				told = append(told, fmt.Sprintf("%s  %s: %s\n      %s", a.statusStyle(r.GetCategory()), r.GetCheck(), r.GetCondition(), d))
 			}
 			row := []string{r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), r.GetDetails()}
 			t.add(row[:len(t.header)]...)
@@ -96,7 +96,7 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 		a.say("%s", strings.TrimRight(a.plain(t), "\n"))
 		if a.ttyOut {
 			for _, s := range told {
-				a.say("%s", s)
+				a.say("\n%s", s)
 			}
 		}
 		if left > 0 {
