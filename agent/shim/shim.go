@@ -36,6 +36,10 @@ const (
 // Marker is the environment variable that marks every process of a rank; its value is the Spec's ID.
 const Marker = "ALOFT_RANK"
 
+// NodeMark is the environment variable that marks every process of a node on somebody's machine: shims carry it on, so
+// that they end with their node when no agent is their parent any more.
+const NodeMark = "ALOFT_LOCAL_NODE"
+
 // Errors that callers tell apart.
 var (
 	ErrClosed  = errors.New("keeper is closed")

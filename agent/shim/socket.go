@@ -139,6 +139,9 @@ func (p *place) spawn(ctx context.Context, self string) (name string, runs *os.F
 	// Nothing of the agent's environment: it may hold secrets, and a shim needs none. One processor is enough for
 	// copying, and fewer threads start faster.
 	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=single"}
+	if node, ok := os.LookupEnv(NodeMark); ok {
+		cmd.Env = append(cmd.Env, NodeMark+"="+node)
+	}
 	cmd.ExtraFiles = []*os.File{lf, runs}
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

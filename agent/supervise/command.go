@@ -59,9 +59,12 @@ func (f *flow) spec(id, name string, argv []string) shim.Spec {
 // ours are variables of the agent's own environment that are not for the user's commands.
 var ours = []string{"GOGC=", "GOMEMLIMIT=", "GODEBUG=", "GOTRACEBACK=", "ALOFT_"}
 
+// nodeMark begins the mark that every process of a node on somebody's machine carries, so that it ends with the node.
+const nodeMark = "ALOFT_LOCAL_NODE="
+
 func (f *flow) environment(name string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		return slices.ContainsFunc(ours, func(p string) bool { return strings.HasPrefix(kv, p) })
+		return !strings.HasPrefix(kv, nodeMark) && slices.ContainsFunc(ours, func(p string) bool { return strings.HasPrefix(kv, p) })
 	})
 	env = append(env, "HOME="+f.s.o.Home, "SHELL=/bin/bash")
 	if os.Getenv("PATH") == "" {
