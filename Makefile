@@ -47,8 +47,10 @@ race: build
 sim:
 	ALOFT_SIM_SEEDS=10000 $(GO) test ./controller/sim -run TestNoLeak -v -timeout 120m
 
+# Every benchmark, in a few minutes and without a network; docs/performance.md says what the figures are.
 bench: build
-	$(GO) test -run '^$$' -bench . -benchmem ./... | tee bin/bench.txt
+	@{ uname -srm; grep -m1 'model name' /proc/cpuinfo || sysctl -n machdep.cpu.brand_string; getconf _NPROCESSORS_ONLN; uptime; } 2>/dev/null | tee bin/bench.txt
+	$(GO) test -run '^$$' -bench . -benchmem ./... | grep -v 'no test files' | tee -a bin/bench.txt
 
 lint: fmt proto-check
 	$(GO) vet ./...

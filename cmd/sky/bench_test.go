@@ -89,63 +89,71 @@ func benchExec(b *testing.B, r *benchRig) {
 	took.report(b)
 }
 
-// benchJobs submits 1,000 jobs to the queue of one cluster through the API and waits for their results.
+// benchJobs submits 1,000 jobs to the queue of one cluster through the API and waits for their results, three times; the
+// fastest counts.
 func benchJobs(b *testing.B, r *benchRig) {
-	const jobs, callers = 1000, 64
 	r.must("launch", "-y", "-c", "c", "--", "true")
 	c := r.client()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	round := 0
-	var best float64
+	var best, submitted float64
 	for b.Loop() {
-		round++
-		ans, err := c.Clusters(ctx, &controlv1.ClustersQuery{Names: []string{"c"}})
-		if err != nil {
-			b.Fatal(err)
-		}
-		events, err := c.Watch(ctx, &controlv1.WatchRequest{FromRev: ans.GetRev(), ClusterId: ans.GetClusters()[0].GetCluster().GetId()})
-		if err != nil {
-			b.Fatal(err)
-		}
-		began := time.Now()
-		var wg sync.WaitGroup
-		for w := range callers {
-			wg.Go(func() {
-				for i := w; i < jobs; i += callers {
-					_, err := c.Exec(ctx, &controlv1.ExecRequest{RequestId: fmt.Sprintf("bench-%d-%d", round, i), User: "bench", ClusterName: "c",
-						Task: &statev1.TaskSpec{Name: "true", Run: "true", NumNodes: 1}})
-					if err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
-		}
-		var submitted time.Duration
-		go func() { wg.Wait(); submitted = time.Since(began) }()
-		ended := map[string]bool{}
-		for len(ended) < jobs {
-			ev, err := events.Recv()
-			if err != nil {
-				b.Fatal(err)
+		for range 3 {
+			round++
+			if all, sub := thousandJobs(b, c, round); all > best {
+				best, submitted = all, sub
 			}
-			j := ev.GetJob().GetJob()
-			switch {
-			case j.GetPhase() == statev1.JobPhase_JOB_SUCCEEDED:
-				ended[j.GetId()] = true
-			case j.GetPhase() > statev1.JobPhase_JOB_SUCCEEDED:
-				b.Fatalf("job %d: %s", j.GetNumber(), j.GetPhase())
-			}
-		}
-		rate := jobs / time.Since(began).Seconds()
-		if rate > best {
-			best = rate
-			b.ReportMetric(jobs/submitted.Seconds(), "submitted/s")
 		}
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(best, "jobs/s")
+	b.ReportMetric(submitted, "submitted/s")
+}
+
+// thousandJobs gives the rates at which 1,000 jobs were done with, submission included, and were submitted.
+func thousandJobs(b *testing.B, c *client, round int) (done, submitted float64) {
+	const jobs, callers = 1000, 64
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ans, err := c.Clusters(ctx, &controlv1.ClustersQuery{Names: []string{"c"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	events, err := c.Watch(ctx, &controlv1.WatchRequest{FromRev: ans.GetRev(), ClusterId: ans.GetClusters()[0].GetCluster().GetId()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	var wg sync.WaitGroup
+	for w := range callers {
+		wg.Go(func() {
+			for i := w; i < jobs; i += callers {
+				_, err := c.Exec(ctx, &controlv1.ExecRequest{RequestId: fmt.Sprintf("bench-%d-%d", round, i), User: "bench", ClusterName: "c",
+					Task: &statev1.TaskSpec{Name: "true", Run: "true", NumNodes: 1}})
+				if err != nil {
+					b.Error(err)
+					cancel()
+					return
+				}
+			}
+		})
+	}
+	all := make(chan time.Duration, 1)
+	go func() { wg.Wait(); all <- time.Since(began) }()
+	ended := map[string]bool{}
+	for len(ended) < jobs {
+		ev, err := events.Recv()
+		if err != nil {
+			b.Fatal(err)
+		}
+		j := ev.GetJob().GetJob()
+		switch {
+		case j.GetPhase() == statev1.JobPhase_JOB_SUCCEEDED:
+			ended[j.GetId()] = true
+		case j.GetPhase() > statev1.JobPhase_JOB_SUCCEEDED:
+			b.Fatalf("job %d: %s", j.GetNumber(), j.GetPhase())
+		}
+	}
+	return jobs / time.Since(began).Seconds(), jobs / (<-all).Seconds()
 }
 
 // benchIdle is what the daemon and an agent hold in memory after a job, with nothing to do.
