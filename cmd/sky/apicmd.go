@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -195,11 +196,15 @@ func (a *app) apiStatus() *cobra.Command {
 func (a *app) apiLogs() *cobra.Command {
 	var tail int
 	var follow bool
+	var output string
 	cmd := &cobra.Command{
 		Use:   "logs",
 		Short: "Show the controller's own log",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
 			f, err := os.Open(filepath.Join(a.home, "controller.log"))
 			if errors.Is(err, os.ErrNotExist) {
 				return &exitError{code: exitNotFound, err: fmt.Errorf("%s: no controller has run here", filepath.Join(a.home, "controller.log"))}
@@ -208,50 +213,71 @@ func (a *app) apiLogs() *cobra.Command {
 				return fmt.Errorf("open the controller's log: %w", err)
 			}
 			defer f.Close()
-			return a.copyLog(cmd.Context(), f, tail, follow)
+			if output == "json" {
+				return a.copyLog(cmd.Context(), lineDocuments{a}, f, tail, follow)
+			}
+			return a.copyLog(cmd.Context(), a.out, f, tail, follow)
 		},
 	}
 	cmd.Flags().IntVar(&tail, "tail", 0, "last `N` lines; 0 = everything")
 	cmd.Flags().BoolVar(&follow, "follow", false, "keep showing what is appended")
+	outputFlag(cmd, &output)
 	acceptHidden(cmd, "server-logs", "no-follow")
 	return cmd
 }
 
+// lineDocuments writes every line it is given as a JSON document of its own.
+type lineDocuments struct{ a *app }
+
+// Write is called with whole lines.
+func (d lineDocuments) Write(p []byte) (int, error) {
+	for line := range bytes.Lines(p) {
+		if err := d.a.ndjson(map[string]string{"type": "line", "line": strings.TrimRight(string(line), "\n")}); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
 // copyLog prints the last lines of a file, then with follow what is appended to it.
-func (a *app) copyLog(ctx context.Context, f *os.File, tail int, follow bool) error {
+func (a *app) copyLog(ctx context.Context, to io.Writer, f *os.File, tail int, follow bool) error {
 	r := bufio.NewReaderSize(f, 64<<10)
 	var last []string
-	for {
+	part := ""
+	for tick := (*time.Ticker)(nil); ; {
 		line, err := r.ReadString('\n')
-		if line != "" {
-			if tail > 0 {
+		if err == nil {
+			line, part = part+line, ""
+			if tail > 0 && tick == nil {
 				if last = append(last, line); len(last) > tail {
 					last = last[1:]
 				}
-			} else if _, werr := io.WriteString(a.out, line); werr != nil {
+			} else if _, werr := io.WriteString(to, line); werr != nil {
 				return werr
 			}
+			continue
 		}
-		if err != nil {
-			break
+		part += line
+		if !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read the controller's log: %w", err)
 		}
-	}
-	if _, err := io.WriteString(a.out, strings.Join(last, "")); err != nil {
-		return err
-	}
-	if !follow {
-		return nil
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
+		if tick == nil {
+			if _, err := io.WriteString(to, strings.Join(last, "")); err != nil {
+				return err
+			}
+		}
+		if !follow {
+			_, err := io.WriteString(to, part)
+			return err
+		}
+		if tick == nil {
+			tick = time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
+		}
 		select {
 		case <-ctx.Done():
 			return &exitError{code: exitInterrupted}
 		case <-tick.C:
-			if _, err := io.Copy(a.out, r); err != nil {
-				return err
-			}
 		}
 	}
 }

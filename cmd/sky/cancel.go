@@ -42,7 +42,7 @@ func newCancelCmd(a *app) *cobra.Command {
 				return err
 			}
 			defer c.Close()
-			if err := a.confirm(yes || output == "json", fmt.Sprintf("Cancelling %s on cluster %s. Proceed?", what, args[0])); err != nil {
+			if err := a.confirm(yes, fmt.Sprintf("Cancelling %s on cluster %s. Proceed?", what, args[0])); err != nil {
 				return err
 			}
 			id, err := a.requestID()

@@ -85,6 +85,9 @@ func (a *app) dial(ctx context.Context) (*client, *controlv1.InfoResponse, error
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) {
 			return nil, nil, errNoController
 		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, nil, &exitError{code: exitConfig, err: fmt.Errorf("controller socket %s: %w\n  check the owner and permissions of %s, or set ALOFT_HOME to a directory of yours", path, err, a.home)}
+		}
 		return nil, nil, &exitError{code: exitFailure, err: fmt.Errorf("controller socket %s: %w", path, err)}
 	}
 	first := make(chan net.Conn, 1)

@@ -33,7 +33,7 @@ func newGcCmd(a *app) *cobra.Command {
 				return rpcError("look for orphans", err)
 			}
 			if del && len(r.GetOrphans()) > 0 {
-				if err := a.confirm(yes || output == "json", fmt.Sprintf("Deleting %s that nothing owns. Proceed?", plural(len(r.GetOrphans()), "machine"))); err != nil {
+				if err := a.confirm(yes, fmt.Sprintf("Deleting %s that nothing owns. Proceed?", plural(len(r.GetOrphans()), "machine"))); err != nil {
 					return err
 				}
 				if r, err = c.Gc(cmd.Context(), &controlv1.GcRequest{Delete: true}); err != nil {

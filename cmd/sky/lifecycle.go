@@ -87,7 +87,7 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 		outs = append(outs, outcome{Name: n, Error: whyJSON(f), code: exitNotFound, text: "no such cluster: run `sky status` to see those there are"})
 	}
 	if len(names) > 0 {
-		if err := a.confirm(v.yes || v.output == "json", fmt.Sprintf("%s %s: %s. Proceed?", asking, plural(len(names), "cluster"), strings.Join(names, ", "))); err != nil {
+		if err := a.confirm(v.yes, fmt.Sprintf("%s %s: %s. Proceed?", asking, plural(len(names), "cluster"), strings.Join(names, ", "))); err != nil {
 			return err
 		}
 		id, err := a.requestID()

@@ -37,11 +37,11 @@ func run(args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	a.endSpin()
-	return a.report(cmd, err)
+	return a.report(cmd, args, err)
 }
 
 // report prints what went wrong, once, in the form asked for, and gives the exit code.
-func (a *app) report(cmd *cobra.Command, err error) int {
+func (a *app) report(cmd *cobra.Command, args []string, err error) int {
 	if err == nil {
 		return exitOK
 	}
@@ -53,8 +53,9 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	if ours && e.err == nil {
 		return code
 	}
-	if wantsJSON(cmd) {
-		doc := jsonError{Error: strings.SplitN(err.Error(), "\n", 2)[0], ExitInt: code}
+	if wantsJSON(cmd, args) {
+		first, rest, _ := strings.Cut(err.Error(), "\n")
+		doc := jsonError{Error: first, Hint: strings.TrimSpace(rest), ExitInt: code}
 		if ours {
 			if fe, ok := e.err.(*failureError); ok {
 				doc.Error, doc.Hint, doc.Code = fe.f.GetMessage(), fe.f.GetHint(), fe.f.GetCode()
@@ -75,13 +76,24 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	return code
 }
 
-// wantsJSON reports whether the command line asked for -o json.
-func wantsJSON(cmd *cobra.Command) bool {
+// wantsJSON reports whether the command line asked for -o json, also when it was not understood as a whole.
+func wantsJSON(cmd *cobra.Command, args []string) bool {
 	if cmd == nil {
 		return false
 	}
 	f := cmd.Flags().Lookup("output")
-	return f != nil && f.Value.String() == "json"
+	if f == nil || f.Value.String() == "json" {
+		return f != nil
+	}
+	for i, s := range args {
+		switch {
+		case s == "--":
+			return false
+		case s == "-ojson", s == "-o=json", s == "--output=json", (s == "-o" || s == "--output") && i+1 < len(args) && args[i+1] == "json":
+			return !f.Changed
+		}
+	}
+	return false
 }
 
 // newRoot builds the whole command tree.
