@@ -95,7 +95,7 @@ func (a *app) dial(ctx context.Context) (*client, *controlv1.InfoResponse, error
 	conn, err := grpc.NewClient("passthrough:///controller",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)),
-		grpc.WithInitialWindowSize(4<<20), grpc.WithInitialConnWindowSize(8<<20), grpc.WithReadBufferSize(a.readBuffer), grpc.WithSharedWriteBuffer(true),
+		grpc.WithInitialWindowSize(4<<20), grpc.WithInitialConnWindowSize(8<<20), grpc.WithReadBufferSize(a.readBuffer),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			select {
 			case c := <-first:
