@@ -169,6 +169,8 @@ func (w *world) work(ctx context.Context, r *rand.Rand, limit time.Duration) err
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
+		// Several calls are given up at the same instant; each notices at one of its own, or their order would be chance.
+		time.Sleep(time.Duration(1 + r.Int64N(int64(time.Microsecond))))
 		return ctx.Err()
 	case <-t.C:
 	}

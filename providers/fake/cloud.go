@@ -191,6 +191,8 @@ func (c *Cloud) call(ctx context.Context, op, key string, do func(r *rand.Rand, 
 		defer t.Stop()
 		select {
 		case <-ctx.Done():
+			// Calls given up together notice it one after the other, so that a run can be repeated.
+			time.Sleep(within(r, time.Microsecond))
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if op != "describe" && r.IntN(2) == 0 {
