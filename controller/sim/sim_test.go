@@ -200,7 +200,7 @@ func TestHarnessNotices(t *testing.T) {
 	byToken := func(in *statev1.Intent, i providers.Instance) bool {
 		return in.GetPhase() != statev1.IntentPhase_INTENT_RELEASED && in.GetToken() == i.Token
 	}
-	n := min(max(seeds(t, 300)/10, 20), 30)
+	n := min(max(seeds(t, 300)/25, 12), 30)
 	for _, x := range []struct {
 		name        string
 		s           scenario
