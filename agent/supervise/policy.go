@@ -17,6 +17,8 @@ const (
 	finishLimit = 10 * time.Second
 	// settle lets an announcement reach the controller before the node goes.
 	settle = 200 * time.Millisecond
+	// firstWork is how long a node that is to end with its jobs waits for the first of them.
+	firstWork = time.Minute
 	// loginEvery is how often login sessions are looked for once the node would be idle long enough.
 	loginEvery = 10 * time.Second
 	// reportEvery is how often the nodes of a cluster tell slot 0 how idle they are.
@@ -215,6 +217,9 @@ func (s *Supervisor) idleEnd(now time.Time) (*agentv1.Autostopping, time.Duratio
 	}
 	if own.GetBusy() {
 		return nil, wait
+	}
+	if limit == 0 && own.GetIdleSinceMs() <= as.GetSetMs() {
+		limit = firstWork // "when the jobs are done": the first one is still on its way
 	}
 	off, left := s.idleFor(as, now, time.UnixMilli(own.GetIdleSinceMs()), limit)
 	return off, min(wait, left)

@@ -202,6 +202,9 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 				return nil, until
 			}
 			return Stop{on}, time.Time{}
+		case n.GetSession() && s.Cluster.GetAutostoppingMs() > 0:
+			// It said that it ends itself; a session need not notice, the place does.
+			return s.when(n, now, Probe{OnNode: on})
 		case n.GetSession():
 			if end := s.extension(n, now); !end.IsZero() {
 				return s.when(n, now, Extend{OnNode: on, Deadline: end})

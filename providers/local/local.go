@@ -57,9 +57,19 @@ func New(c providers.Config) (*Provider, error) {
 	if err != nil {
 		return nil, fault("check", providers.Invalid, "settings", err)
 	}
-	return &Provider{
+	p := &Provider{
 		dir: filepath.Join(c.Home, "local"), set: set, locks: map[string]*sync.Mutex{}, failed: map[string]int{},
-	}, nil
+	}
+	ids, err := p.ids()
+	if err != nil {
+		return nil, fault("check", providers.Transient, "disk", err)
+	}
+	for _, id := range ids {
+		if rec, err := p.read(id); err == nil && rec.State != stateTerminated {
+			p.arm(rec)
+		}
+	}
+	return p, nil
 }
 
 // Name is "local".
@@ -173,7 +183,19 @@ func (p *Provider) Create(ctx context.Context, r providers.CreateRequest) (provi
 	if err := p.makeNode(rec, set); err != nil {
 		return providers.Instance{}, fault("create", providers.Transient, "disk", err)
 	}
+	p.arm(rec)
 	return rec.instance(), nil
+}
+
+// arm has a node taken away in time, though nobody looks.
+func (p *Provider) arm(rec record) {
+	if rec.Preempt.IsZero() {
+		return
+	}
+	time.AfterFunc(time.Until(rec.Preempt)+time.Millisecond, func() {
+		// It is tried again by whoever looks, and told to them should it fail.
+		_, _ = p.describe(rec.ID)
+	})
 }
 
 // existing finds the instance of a token, dead ones too.
