@@ -109,7 +109,7 @@ func candidateInfra(c *statev1.Candidate) string {
 	switch {
 	case c.GetZone() != "":
 		return name + " (" + c.GetZone() + ")"
-	case c.GetRegion() != "" && c.GetProvider() != "local":
+	case c.GetRegion() != "" && c.GetRegion() != c.GetProvider():
 		return name + " (" + c.GetRegion() + ")"
 	}
 	return name

@@ -69,7 +69,7 @@ func infraText(c *statev1.Candidate) string {
 	if place == "" {
 		place = c.GetRegion()
 	}
-	if place == "" || c.GetProvider() == "local" {
+	if place == "" || place == c.GetProvider() {
 		return name
 	}
 	return name + " (" + place + ")"

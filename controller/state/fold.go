@@ -224,7 +224,7 @@ func failureOf(job *statev1.Job, r *statev1.Rank) *statev1.Failure {
 	case r.GetPhase() == statev1.RankPhase_RANK_LOST:
 		f.Kind, f.Code = statev1.FailureKind_INFRA, orElse(f.Code, "lost")
 		f.Scope = "node"
-		msg = fmt.Sprintf("The machine of %s was lost: %s.", where, orUnknown(r.GetReason()))
+		msg = fmt.Sprintf("The machine of %s was lost: %s.", where, strings.TrimSuffix(orUnknown(r.GetReason()), "."))
 	case f.Kind == statev1.FailureKind_FAILURE_KIND_UNSPECIFIED && r.GetSignal() != 0:
 		f.Kind, f.Code = statev1.FailureKind_USER, fmt.Sprintf("signal %d", r.GetSignal())
 		msg = fmt.Sprintf("The command of %s was killed by signal %d.", where, r.GetSignal())
