@@ -132,7 +132,7 @@ func TestAtOnce(t *testing.T) {
 	}
 	w.eventually("the end of the cluster", func() bool { r := w.sky("down", "-y", "c"); return r.code == 0 || r.code == 102 })
 	// Down during a launch that is asking for its machine.
-	go func() { done <- w.sky("launch", "-y", "-c", "d", "--", "echo never") }()
+	go func() { done <- w.sky("launch", "-y", "-c", "d", "--", "sleep 300; echo never") }()
 	w.says("\nd ", "status")
 	w.ok("down", "-y", "d")
 	if r := <-done; r.code != 103 || strings.Contains(r.out, "never\n") && !strings.Contains(r.out, "Command to run") {

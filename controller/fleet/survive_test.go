@@ -376,6 +376,15 @@ func TestAnotherNode(t *testing.T) {
 	id := r.submit(1, &statev1.TaskSpec{Run: "echo begun; sleep 1000"})
 	r.eventually("it runs", func() bool { return r.log(id, 0, "run") != "" })
 	r.nodes[0].stop()
+	// A child that was being forked may hold the lock a moment longer than the agent lived.
+	r.eventually("the state directory is free", func() bool {
+		f, err := os.Open(filepath.Join(r.nodes[0].state(), "lock"))
+		if err != nil {
+			return false
+		}
+		defer func() { _ = f.Close() }()
+		return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+	})
 	other := r.nodes[1]
 	other.home = r.nodes[0].home
 	other.start()
