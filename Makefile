@@ -42,7 +42,7 @@ test: build
 # The simulation runs one goroutine at a time under fake time, and cmd/sky drives real processes: the race detector would
 # only slow them down. -short leaves out the longest runs, which `make test` has.
 race: build
-	CGO_ENABLED=1 $(GO) test -race -short $$($(GO) list ./... | grep -v -e /controller/sim -e /cmd/sky$$$$)
+	CGO_ENABLED=1 $(GO) test -race -short $$($(GO) list ./... | grep -v -e /controller/sim -e '/cmd/sky$$')
 
 # The no-leak protocol under 10,000 seeds.
 sim:
