@@ -13,7 +13,7 @@ const (
 	busyPercent = 400
 	busyFor     = 2 * time.Second
 	// softLimit is where it collects eagerly again, however busy it is.
-	softLimit = 128 << 20
+	softLimit = 96 << 20
 )
 
 // heap paces the garbage collector by the work there is.
