@@ -335,6 +335,7 @@ func TestFailover(t *testing.T) {
 					}
 					return true
 				})
+				time.Sleep(10 * time.Minute) // of fake time, in which what was left behind is given back
 				for _, l := range cloud.Lives() {
 					if l.Zone != x.want && l.Ended.IsZero() {
 						t.Errorf("machine %s in %s is left", l.ID, l.Zone)
