@@ -37,6 +37,9 @@ type follower struct {
 	lastPhase string
 }
 
+// errTornDown says that the cluster ended while it was waited for.
+var errTornDown = errors.New("was torn down")
+
 // run ends with nil when the job succeeded, else with the error that carries the exit code.
 func (f *follower) run(ctx context.Context, detach bool) error {
 	ready, err := f.watch(ctx, detach)
@@ -139,6 +142,10 @@ func (f *follower) untilRunning(ctx context.Context, events interface {
 			return nil, f.broken(ctx, err)
 		}
 		view, done, err := f.step(ev.GetCluster(), ev.GetJob(), detach)
+		if errors.Is(err, errTornDown) && ev.GetJob() == nil {
+			// The job may well have ended first: its own record says how.
+			view, done, err = f.look(ctx, detach)
+		}
 		if done || err != nil {
 			return view, err
 		}
@@ -202,7 +209,7 @@ func (f *follower) step(cl *controlv1.ClusterView, job *controlv1.JobView, detac
 		return nil, true, &exitError{code: codeOfKind(fail.GetKind()), err: &failureError{fail}}
 	}
 	if cl.GetStatus() == "TERMINATED" {
-		return nil, true, &exitError{code: exitCancelled, err: fmt.Errorf("cluster %s was torn down", f.resp.GetClusterName())}
+		return nil, true, &exitError{code: exitCancelled, err: fmt.Errorf("cluster %s %w", f.resp.GetClusterName(), errTornDown)}
 	}
 	return nil, false, nil
 }

@@ -33,9 +33,21 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build the agent: %v\n%s", err, out)
 			os.Exit(1)
 		}
-		defer os.RemoveAll(dir)
+		testscript.Main(cleanly{m, dir}, map[string]func(){"sky": main})
 	}
 	testscript.Main(m, map[string]func(){"sky": main})
+}
+
+// cleanly runs tests and removes a directory before the process exits.
+type cleanly struct {
+	m   *testing.M
+	dir string
+}
+
+// Run is testing.M's.
+func (c cleanly) Run() int {
+	defer os.RemoveAll(c.dir)
+	return c.m.Run()
 }
 
 // TestScripts drives the program from outside, with a controller, agents and jobs of its own for every script.
