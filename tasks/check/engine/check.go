@@ -14,6 +14,8 @@ const (
 	SingleDataset Scope = "single_dataset"
 	// TrainTest checks compare both.
 	TrainTest Scope = "train_test"
+	// ModelOnly checks look at the model alone.
+	ModelOnly Scope = "model_only"
 )
 
 // Mode chooses between our behaviour and that of deepchecks where deepchecks

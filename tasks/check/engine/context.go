@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"sync"
+
 	"aloft/tasks/check/frame"
 	"aloft/tasks/check/stats"
 )
@@ -21,7 +24,9 @@ type Side struct {
 	// Offset is added to row numbers in results: test rows follow train rows.
 	Offset int
 
-	pred   *Predictions
+	pred *Predictions
+
+	mu     sync.Mutex
 	orders map[int][]int32 // by seed
 }
 
@@ -33,6 +38,10 @@ type Context struct {
 	train   *Side
 	test    *Side
 	current *Side
+	model   Model
+	given   *Importance
+	memo    *memo
+	notes   *notes
 }
 
 func newContext(in *Inputs) (*Context, error) {
@@ -43,7 +52,7 @@ func newContext(in *Inputs) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Context{mode: in.Mode, task: task, classes: classes}
+	c := &Context{mode: in.Mode, task: task, classes: classes, model: in.Model, given: in.Importance, memo: newMemo(), notes: &notes{}}
 	c.train = &Side{Which: Train, Data: in.Train, pred: in.TrainPredictions}
 	if in.Test != nil {
 		c.test = &Side{Which: Test, Data: in.Test, Offset: in.Train.Rows(), pred: in.TestPredictions}
@@ -78,6 +87,35 @@ func (c *Context) Classification() error {
 	return nil
 }
 
+// RegressionTask refuses classification tasks.
+func (c *Context) RegressionTask() error {
+	if c.task != Regression && c.task != Unknown && c.train.Data.Label() != nil {
+		return irrelevant(ModelValidation, "Check is irrelevant for classification tasks")
+	}
+	return nil
+}
+
+// Model returns the live model, or the error for its absence.
+func (c *Context) Model() (Model, error) {
+	if c.model == nil {
+		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
+	}
+	return c.model, nil
+}
+
+// Note adds a remark to the report of the check that runs: what it did
+// without, what it took instead.
+func (c *Context) Note(text string) { c.notes.add(text) }
+
+// Importance returns how much each feature weighs in the model: the importances
+// given, or the model's own, or nil when there are none.
+func (c *Context) Importance(ctx context.Context) (*Importance, error) {
+	if c.given != nil || c.model == nil {
+		return c.given, nil
+	}
+	return Memo(c, "importance", func() (*Importance, error) { return c.model.Importance(ctx, c) })
+}
+
 // Label returns the side's label column, or the error for its absence.
 func (s *Side) Label() (*frame.Column, error) {
 	if l := s.Data.Label(); l != nil {
@@ -94,6 +132,22 @@ func (s *Side) Features() ([]string, error) {
 	return nil, missing(NotSupported, "Dataset does not contain any feature columns")
 }
 
+// Index returns the side's index column, or the error for its absence.
+func (s *Side) Index() (*frame.Column, error) {
+	if i := s.Data.Index(); i != nil {
+		return i, nil
+	}
+	return nil, missing(DatasetValidation, "Dataset does not contain an index")
+}
+
+// Datetime returns the side's datetime column, or the error for its absence.
+func (s *Side) Datetime() (*frame.Column, error) {
+	if d := s.Data.Datetime(); d != nil {
+		return d, nil
+	}
+	return nil, missing(DatasetValidation, "Dataset does not contain a datetime")
+}
+
 // Predictions returns the side's predictions, or the error for their absence.
 // Labels are always set: without predicted labels each row's most probable
 // class is taken, the first of equals.
@@ -101,6 +155,8 @@ func (s *Side) Predictions() (*Predictions, error) {
 	if s.pred == nil {
 		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.pred.Labels == nil {
 		p := *s.pred
 		p.Labels = mostProbable(s.pred)
@@ -126,6 +182,17 @@ func (s *Side) Probabilities() (*Predictions, error) {
 // seeded with random_state. It shuffles even when it drops nothing.
 func (s *Side) Sample(args Args) []int32 {
 	n, seed := args.Int("n_samples"), args.Int("random_state")
+	order := s.order(seed)
+	if args.IsNull("n_samples") {
+		return order
+	}
+	return order[:min(n, len(order))]
+}
+
+// order is the permutation of the rows that a seed gives.
+func (s *Side) order(seed int) []int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	order, ok := s.orders[seed]
 	if !ok {
 		order = stats.Permutation(s.Data.Rows(), uint32(seed))
@@ -134,10 +201,7 @@ func (s *Side) Sample(args Args) []int32 {
 		}
 		s.orders[seed] = order
 	}
-	if args.IsNull("n_samples") {
-		return order
-	}
-	return order[:min(n, len(order))]
+	return order
 }
 
 // Labelled returns the rows of Sample whose label is present.

@@ -55,6 +55,37 @@ type BarChart struct {
 	Groups []BarGroup
 }
 
+// Histogram compares the distributions of numbers: the share of each series in
+// each bin.
+type Histogram struct {
+	Title, XName string
+	Edges        []float64 // bins + 1, ascending
+	Series       []string  // "Train", "Test"
+	Shares       [][]float64
+	// Marks are values pointed out on the axis, with their names.
+	Marks     []float64
+	MarkNames []string
+}
+
+// Scatter shows points; Color, when set, is 0 to 1 for each.
+type Scatter struct {
+	Title, XName, YName string
+	X, Y                []float64
+	Color               []float64
+	ColorName           string
+}
+
+// Gauge shows one score against its limit, from 0 to Max.
+type Gauge struct {
+	Title      string
+	Value, Max float64
+	Limit      float64 // NaN for none
+	Method     string
+}
+
+func (Histogram) display() {}
+func (Scatter) display()   {}
+func (Gauge) display()     {}
 func (Note) display()      {}
 func (TableView) display() {}
 func (Heatmap) display()   {}

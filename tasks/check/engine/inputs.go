@@ -55,9 +55,24 @@ type Inputs struct {
 	Task Task
 	// Classes are the model's classes in ascending order; nil infers them.
 	Classes []frame.Value
+	// Model is a live model; nil without one.
+	Model Model
+	// Importance weighs the features; nil asks the model, if there is one.
+	Importance *Importance
 	// Seed is the seed of every sampling.
 	Seed uint32
 	Mode Mode
+	// Progress, when set, is told of checks as they begin and end, by any
+	// goroutine, one call at a time.
+	Progress func(Step)
+}
+
+// Step tells how far a run is.
+type Step struct {
+	Done, Total int
+	Check       string // the ID of the check
+	Which       Which
+	Ended       bool // it has ended; else it has begun
 }
 
 // validate applies the rules that inputs as a whole must keep.

@@ -33,8 +33,10 @@ type Definition struct {
 	Scope   Scope
 	// Predictions tells that the check has nothing to do without predictions.
 	Predictions bool
-	Params      []Param
-	Conditions  []ConditionDef
+	// Alone tells that nothing else may run beside the check: it measures time.
+	Alone      bool
+	Params     []Param
+	Conditions []ConditionDef
 	// Defaults are the conditions that suites add.
 	Defaults []Use
 	New      func(Args, Mode) (Check, error)

@@ -39,7 +39,9 @@ type Outcome struct {
 	Err      *Error
 	Demanded bool
 	Sampled  Sampled
-	Elapsed  time.Duration
+	// Notes are remarks of the check on how it came to its result.
+	Notes   []string
+	Elapsed time.Duration
 }
 
 // Report is the outcome of a suite.

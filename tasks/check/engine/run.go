@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"aloft/tasks/check/frame"
@@ -27,15 +29,7 @@ func Run(ctx context.Context, suite Suite, in Inputs) (*Report, error) {
 		return r, nil
 	}
 	r.Task, r.Classes = c.task, c.classes
-	for i := range suite.Items {
-		item := &suite.Items[i]
-		for _, s := range c.sides(item.Def.Scope) {
-			if err := ctx.Err(); err != nil {
-				return nil, fmt.Errorf("run checks: %w", err)
-			}
-			r.Outcomes = append(r.Outcomes, c.runOne(ctx, item, s))
-		}
-	}
+	r.Outcomes = c.runAll(ctx, suite.Items, in.Progress)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("run checks: %w", err)
 	}
@@ -43,9 +37,74 @@ func Run(ctx context.Context, suite Suite, in Inputs) (*Report, error) {
 	return r, nil
 }
 
+// job is one run of one check.
+type job struct {
+	item *Item
+	side *Side
+}
+
+// runAll runs every check on all processors; those that measure time run by
+// themselves at the end. Outcomes are in the order of the items.
+func (c *Context) runAll(ctx context.Context, items []Item, progress func(Step)) []Outcome {
+	var jobs []job
+	for i := range items {
+		for _, s := range c.sides(items[i].Def.Scope) {
+			jobs = append(jobs, job{&items[i], s})
+		}
+	}
+	out := make([]Outcome, len(jobs))
+	var mu sync.Mutex
+	done := 0
+	tell := func(j job, ended bool) {
+		if progress == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if ended {
+			done++
+		}
+		s := Step{Done: done, Total: len(jobs), Check: j.item.Def.ID, Ended: ended}
+		if j.side != nil {
+			s.Which = j.side.Which
+		}
+		progress(s)
+	}
+	run := func(i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		tell(jobs[i], false)
+		out[i] = c.runOne(ctx, jobs[i].item, jobs[i].side)
+		tell(jobs[i], true)
+	}
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), max(len(jobs), 1)) {
+		workers.Go(func() {
+			for i := range next {
+				run(i)
+			}
+		})
+	}
+	for i, j := range jobs {
+		if !j.item.Def.Alone {
+			next <- i
+		}
+	}
+	close(next)
+	workers.Wait()
+	for i, j := range jobs {
+		if j.item.Def.Alone {
+			run(i)
+		}
+	}
+	return out
+}
+
 // sides lists what a check of the scope runs on; nil stands for both.
 func (c *Context) sides(scope Scope) []*Side {
-	if scope == TrainTest {
+	if scope == TrainTest || scope == ModelOnly {
 		return []*Side{nil}
 	}
 	if c.test == nil {
@@ -58,13 +117,13 @@ func (c *Context) runOne(ctx context.Context, item *Item, side *Side) Outcome {
 	o := Outcome{Suite: item.Suite, Def: item.Def, Args: item.Args, Header: item.Def.Title(), Demanded: item.Demanded}
 	o.Sampled = c.sampled(item.Args)
 	run := *c // checks must not see each other's state
-	run.current = side
+	run.current, run.notes = side, &notes{}
 	if side != nil {
 		o.Which = side.Which
 	}
 	started := time.Now()
 	result, err := c.guarded(ctx, item, &run)
-	o.Elapsed = time.Since(started)
+	o.Elapsed, o.Notes = time.Since(started), run.notes.all()
 	if err != nil {
 		o.Err = asError(err)
 		return o
