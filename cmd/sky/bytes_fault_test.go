@@ -58,6 +58,45 @@ func TestLogBytes(t *testing.T) {
 	w.nothingLeft()
 }
 
+// TestLogsAfterDown: taking a cluster down waits for what its jobs wrote, also when the controller has just died, and a
+// job that is still running gets its last words home.
+func TestLogsAfterDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.ok("launch", "-y", "-c", "c", "--", "true")
+	const size, line = 50 << 20, "a line of a log that is long and says nothing new, as they do\n"
+	const jobs = 3
+	for i := range jobs {
+		w.ok("exec", "-d", "c", "--", fmt.Sprintf("yes '%s' | head -c %d", strings.TrimSpace(line), size))
+		if i == 1 {
+			w.killController()
+		}
+		w.says("SUCCEEDED", "logs", "c", fmt.Sprint(i+2), "--status")
+	}
+	w.ok("exec", "-d", "c", "--", "trap 'echo last words; exit 9' TERM; echo started; while :; do sleep 0.02; done")
+	w.eventually("the job runs", func() bool { return strings.Contains(w.sky("logs", "c", "5", "--no-follow").out, "started\n") })
+	w.ok("down", "-y", "c")
+	want := sha256.New()
+	if _, err := io.CopyN(want, repeat(line), size); err != nil {
+		t.Fatal(err)
+	}
+	for i := range jobs {
+		dir := filepath.Join(w.dir, fmt.Sprint("r", i))
+		w.ok("logs", "c", fmt.Sprint(i+2), "--sync-down", "--results", dir)
+		b, err := os.ReadFile(filepath.Join(dir, "run.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sha256.Sum256(b); len(b) != size || !bytes.Equal(got[:], want.Sum(nil)) {
+			t.Errorf("job %d: %d bytes came back, not %d, or others", i+2, len(b), size)
+		}
+	}
+	if out := w.sky("logs", "c", "5").out; !strings.Contains(out, "last words\n") {
+		t.Errorf("the last words of a job are lost:\n%s", out)
+	}
+	w.nothingLeft()
+}
+
 // repeat reads s for ever.
 func repeat(s string) io.Reader { return &repeated{s: []byte(strings.Repeat(s, 1+(1<<16)/len(s)))} }
 

@@ -92,7 +92,12 @@ type jsonLog struct {
 	FD     int32  `json:"fd"`
 	Data   string `json:"data,omitempty"`
 	Gap    uint64 `json:"gap_bytes,omitempty"`
+	// Truncated: the stream ends here, its rest never arrived.
+	Truncated bool `json:"truncated,omitempty"`
 }
+
+// truncatedText stands where a log breaks off.
+const truncatedText = "the rest of this log is missing: its machine ended before it arrived"
 
 // frame prints what is whole of a frame.
 func (p *logPrinter) frame(f *controlv1.LogFrame) error {
@@ -108,7 +113,7 @@ func (p *logPrinter) frame(f *controlv1.LogFrame) error {
 	h.next = f.GetOffset() + uint64(len(f.GetData())) + f.GetGap()
 	if p.json != nil {
 		return p.json(jsonLog{Type: "log", Rank: f.GetRank(), Slot: f.GetSlot(), Stream: f.GetStream(), Offset: f.GetOffset(),
-			AtMS: f.GetAtMs(), FD: f.GetFd(), Data: string(f.GetData()), Gap: f.GetGap()})
+			AtMS: f.GetAtMs(), FD: f.GetFd(), Data: string(f.GetData()), Gap: f.GetGap(), Truncated: f.GetTruncated()})
 	}
 	p.a.mu.Lock()
 	defer p.a.mu.Unlock()
@@ -120,6 +125,10 @@ func (p *logPrinter) frame(f *controlv1.LogFrame) error {
 	if g := f.GetGap(); g > 0 {
 		p.flushLine(h)
 		fmt.Fprintf(p.w, "%s[%d bytes of this log are missing: the node's spool was full]\n", h.prefix, g)
+	}
+	if f.GetTruncated() {
+		p.flushLine(h)
+		fmt.Fprintf(p.w, "%s[%s]\n", h.prefix, truncatedText)
 	}
 	data := f.GetData()
 	for len(data) > 0 {

@@ -104,7 +104,8 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 	}
 	v := ans.GetJob()
 	j := v.GetJob()
-	follow := fl.follow && !fl.noFollow
+	// What a job that has ended wrote may still be on its way: it is waited for in any case.
+	follow := fl.follow && !fl.noFollow || j.GetEndedMs() != 0
 	switch {
 	case fl.status:
 		if fl.output == "json" {
@@ -121,7 +122,7 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 	tail := int64(0)
 	switch fl.tail {
 	case "":
-		if follow {
+		if fl.follow && !fl.noFollow {
 			tail = defaultTail
 		}
 	case "all":
@@ -192,7 +193,8 @@ func (a *app) syncDown(ctx context.Context, c *client, v *controlv1.JobView, fl 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the results directory: %w", err)
 	}
-	st, err := c.Logs(ctx, &controlv1.LogsRequest{JobId: j.GetId(), Streams: []string{"setup", "run", "check"}})
+	// The log of a job that has ended may still be on its way: it is waited for.
+	st, err := c.Logs(ctx, &controlv1.LogsRequest{JobId: j.GetId(), Streams: []string{"setup", "run", "check"}, Follow: j.GetEndedMs() != 0})
 	if err != nil {
 		return rpcError("read the log", err)
 	}
@@ -210,7 +212,7 @@ func (a *app) syncDown(ctx context.Context, c *client, v *controlv1.JobView, fl 
 			}
 			return rpcError("read the log", err)
 		}
-		if len(f.GetData()) == 0 {
+		if len(f.GetData()) == 0 && !f.GetTruncated() {
 			continue
 		}
 		name := f.GetStream() + ".log"
@@ -223,6 +225,10 @@ func (a *app) syncDown(ctx context.Context, c *client, v *controlv1.JobView, fl 
 				return fmt.Errorf("write the log: %w", err)
 			}
 			open[name] = file
+		}
+		if f.GetTruncated() {
+			a.note("%s: %s", filepath.Join(dir, name), truncatedText)
+			continue
 		}
 		if _, err := file.Write(f.GetData()); err != nil {
 			return fmt.Errorf("write the log: %w", err)

@@ -39,7 +39,7 @@ func (m *frameMux) add(f *controlv1.LogFrame, data []byte) bool {
 	if n := len(m.frames); n > 0 {
 		l := m.frames[n-1]
 		if l.GetSlot() == f.GetSlot() && l.GetStream() == f.GetStream() && l.GetFd() == f.GetFd() && l.GetAtMs() == f.GetAtMs() &&
-			l.GetGap() == 0 && f.GetGap() == 0 && len(l.GetData())+len(data) <= frameBytes {
+			l.GetGap() == 0 && f.GetGap() == 0 && !f.GetTruncated() && len(l.GetData())+len(data) <= frameBytes {
 			l.Data = append(l.Data, data...)
 			return true
 		}

@@ -162,7 +162,7 @@ func (w *jobWatch) set(j *statev1.Job) {
 func (s *Server) followJob(ctx context.Context, jw *jobWatch, rev store.Rev) {
 	defer close(jw.over)
 	ended := func(j *statev1.Job) bool { return j.GetEndedMs() != 0 }
-	if ended(jw.get()) && jw.get().GetResultsComplete() {
+	if evidenceOver(jw.get()) {
 		return
 	}
 	wctx, cancel := context.WithCancel(ctx)
@@ -346,9 +346,17 @@ func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *job
 		if err := s.o.Logs.Read(ctx, key, next, false, yield); err != nil {
 			return err
 		}
+		if end, complete, err := s.o.Logs.End(key); err == nil && end > 0 && !complete && evidenceOver(jw.get()) {
+			rank := rankOf(jw.get(), slot)
+			m.add(&controlv1.LogFrame{Slot: slot, Rank: rank.GetRank(), Stream: name, Offset: end, Pid: rank.GetPid(), Address: rank.GetAddress(),
+				NumRanks: numRanks, Truncated: true}, nil)
+		}
 	}
 	return nil
 }
+
+// evidenceOver says of a job that nothing more of it will come.
+func evidenceOver(j *statev1.Job) bool { return j.GetEndedMs() != 0 && j.GetResultsComplete() }
 
 // resumeAt is where a caller that was cut off goes on.
 func resumeAt(r *controlv1.LogsRequest, slot int32, stream string) (uint64, bool) {

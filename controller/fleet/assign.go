@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -307,6 +308,9 @@ func (a *assigned) send(items []*agentv1.Assignment, forget []string, full bool)
 	return nil
 }
 
+// leaveGrace is what a job has between TERM and KILL when its machine is taken away: who takes a cluster down waits for it.
+const leaveGrace = 10 * time.Second
+
 // stops says whether the job shall end on this node.
 func (a *assigned) stops(sn *snapshot, j *statev1.Job) bool {
 	return j.GetDesired() == "cancel" || sn.node.GetDesired() == statev1.NodeDesired_NODE_DESIRED_GONE ||
@@ -338,6 +342,9 @@ func (a *assigned) item(sn *snapshot, j *statev1.Job) (*agentv1.Assignment, erro
 	}
 	if it.GetStop() {
 		it.StopReason = stopReason(sn, j)
+		if sn.node.GetDesired() != statev1.NodeDesired_NODE_DESIRED_UP {
+			it.GraceMs = leaveGrace.Milliseconds()
+		}
 	}
 	if state.JobEnded(j.GetPhase()) || state.RankEnded(own.GetPhase()) {
 		// Only its evidence is still wanted. Should the agent not know the job any more, it must not run it again.

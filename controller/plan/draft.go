@@ -298,7 +298,7 @@ func (d *Draft) setPhase(n *statev1.Node, to statev1.NodePhase, reason string) {
 	}
 	n.Phase, n.PhaseMs = to, d.ms()
 	n.Tries, n.RetryMs, n.AbsentMs = 0, 0, 0
-	if to != statev1.NodePhase_NODE_READY {
+	if to != statev1.NodePhase_NODE_READY && to != statev1.NodePhase_NODE_DRAINING {
 		n.Session = false
 	}
 	delete(d.Looks, n.GetId())

@@ -133,9 +133,6 @@ func (s *Snapshot) lose() []Action {
 // over; zero = not at all.
 func (s *Snapshot) jobsUntil(n *statev1.Node, now time.Time) time.Time {
 	var until time.Time
-	if !n.GetSession() {
-		return until
-	}
 	for _, j := range s.Jobs {
 		on := slices.ContainsFunc(j.GetRanks(), func(r *statev1.Rank) bool { return r.GetNodeId() == n.GetId() })
 		if !on {

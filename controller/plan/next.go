@@ -198,7 +198,7 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 		case n.GetDesired() == gone:
 			return Drain{rec}, time.Time{}
 		case n.GetDesired() == stopped:
-			if until := s.jobsUntil(n, now); !until.IsZero() {
+			if until := s.jobsUntil(n, now); n.GetSession() && !until.IsZero() {
 				return nil, until
 			}
 			return Stop{on}, time.Time{}
@@ -235,10 +235,7 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 		// A start call without answer may take effect after the machine was stopped again: somebody must notice.
 		return s.when(n, now, Probe{OnNode: on})
 	case statev1.NodePhase_NODE_DRAINING:
-		if until := s.jobsUntil(n, now); !until.IsZero() {
-			return nil, until
-		}
-		return Delete{on}, time.Time{}
+		return s.stepDraining(n, now)
 	case statev1.NodePhase_NODE_DELETING:
 		return s.when(n, now, Delete{on})
 	case statev1.NodePhase_NODE_LOST:
@@ -247,6 +244,30 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 		}
 	}
 	return nil, time.Time{}
+}
+
+// stepDraining leaves a machine alive while its jobs end and their logs and results arrive. An agent that does not answer
+// is called for a short while: it may only have lost a controller that died.
+func (s *Snapshot) stepDraining(n *statev1.Node, now time.Time) (Action, time.Time) {
+	on := OnNode{NodeID: n.GetId()}
+	until := s.jobsUntil(n, now)
+	if until.IsZero() {
+		return Delete{on}, time.Time{}
+	}
+	if n.GetSession() {
+		return nil, until
+	}
+	if call := time.UnixMilli(n.GetPhaseMs()).Add(s.Policy.DrainCall); call.Before(until) {
+		until = call
+	}
+	if !now.Before(until) {
+		return Delete{on}, time.Time{}
+	}
+	a, at := s.when(n, now, Connect{OnNode: on})
+	if a == nil && at.After(until) {
+		at = until
+	}
+	return a, at
 }
 
 // stepCreating is the heart of R1-R3: an intent stands, the answer does not.

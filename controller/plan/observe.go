@@ -216,7 +216,7 @@ func (d *Draft) bind(n *statev1.Node, in *statev1.Intent, i providers.Instance) 
 
 func (d *Draft) observeShip(n *statev1.Node, o Observation) {
 	switch n.GetPhase() {
-	case statev1.NodePhase_NODE_SHIPPING, statev1.NodePhase_NODE_READY:
+	case statev1.NodePhase_NODE_SHIPPING, statev1.NodePhase_NODE_READY, statev1.NodePhase_NODE_DRAINING:
 	default:
 		return
 	}

@@ -22,6 +22,7 @@ type Policy struct {
 	RoundMax     time.Duration // retry_until_up: longest such pause
 	DrainGrace   time.Duration // how long jobs may take to end before their machine goes
 	ResultGrace  time.Duration // how long results of ended jobs may take to arrive before their machine goes
+	DrainCall    time.Duration // how long an agent that does not answer is called before its machine goes with what it has
 	FinishGrace  time.Duration // how long a node may take to stop itself after it announced so
 	Idle         time.Duration // look at everything this often even when nothing happens
 	StoppedPause time.Duration // look at stopped machines this often
@@ -43,6 +44,7 @@ func (p Policy) WithDefaults() Policy {
 	set(&p.RoundMax, 10*time.Minute)
 	set(&p.DrainGrace, 40*time.Second)
 	set(&p.ResultGrace, 30*time.Second)
+	set(&p.DrainCall, 10*time.Second)
 	set(&p.FinishGrace, 10*time.Minute)
 	set(&p.Idle, 5*time.Minute)
 	set(&p.StoppedPause, 10*time.Minute)

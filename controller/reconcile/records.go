@@ -54,12 +54,26 @@ func (l *Loop) load(tx store.Tx, id string) (*plan.Snapshot, error) {
 			s.Jobs = append(s.Jobs, j)
 		}
 	}
-	for _, j := range store.JobsOf(tx, id, recentJobs) {
+	for _, j := range endedLately(tx, id) {
 		if !seen[j.GetId()] {
 			s.Jobs = append(s.Jobs, j)
 		}
 	}
 	return s, nil
+}
+
+// endedLately are a cluster's latest jobs, as far back as results may still be on their way.
+func endedLately(tx store.Tx, clusterID string) []*statev1.Job {
+	for limit := recentJobs; ; limit *= 4 {
+		jobs := store.JobsOf(tx, clusterID, limit)
+		if len(jobs) < limit {
+			return jobs
+		}
+		older := jobs[len(jobs)-recentJobs/2:]
+		if !slices.ContainsFunc(older, func(j *statev1.Job) bool { return !j.GetResultsComplete() }) {
+			return jobs
+		}
+	}
 }
 
 // save writes what changed.

@@ -2070,6 +2070,7 @@ type LogFrame struct {
 	Pid           int64                  `protobuf:"varint,10,opt,name=pid,proto3" json:"pid,omitempty"`
 	Address       string                 `protobuf:"bytes,11,opt,name=address,proto3" json:"address,omitempty"`
 	NumRanks      int32                  `protobuf:"varint,12,opt,name=num_ranks,json=numRanks,proto3" json:"num_ranks,omitempty"`
+	Truncated     bool                   `protobuf:"varint,13,opt,name=truncated,proto3" json:"truncated,omitempty"` // the stream ends here without its end: the rest never arrived and never will
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2186,6 +2187,13 @@ func (x *LogFrame) GetNumRanks() int32 {
 		return x.NumRanks
 	}
 	return 0
+}
+
+func (x *LogFrame) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
 }
 
 type BlobRef struct {
@@ -3619,7 +3627,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\vLogPosition\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x16\n" +
-	"\x06offset\x18\x03 \x01(\x04R\x06offset\"\x88\x02\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\"\xa6\x02\n" +
 	"\bLogFrame\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x16\n" +
@@ -3633,7 +3641,8 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x03pid\x18\n" +
 	" \x01(\x03R\x03pid\x12\x18\n" +
 	"\aaddress\x18\v \x01(\tR\aaddress\x12\x1b\n" +
-	"\tnum_ranks\x18\f \x01(\x05R\bnumRanks\"7\n" +
+	"\tnum_ranks\x18\f \x01(\x05R\bnumRanks\x12\x1c\n" +
+	"\ttruncated\x18\r \x01(\bR\ttruncated\"7\n" +
 	"\aBlobRef\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"y\n" +
