@@ -284,10 +284,8 @@ func TestShimKilled(t *testing.T) {
 	id := r.submit(1, &statev1.TaskSpec{Run: "echo begun; sleep 1000"})
 	r.eventually("it runs", func() bool { return r.log(id, 0, "run") != "" })
 	n := r.nodes[0]
-	parent := n.parentOf("sleep\x001000")
-	if parent == 0 {
-		t.Fatal("no shim found")
-	}
+	var parent int
+	r.eventually("its shim is found", func() bool { parent = n.parentOf("sleep\x001000"); return parent != 0 })
 	if err := syscall.Kill(parent, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -308,6 +306,9 @@ func (n *agentNode) parentOf(cmdline string) int {
 		for pid := filepath.Base(p); pid != "1" && pid != "0"; {
 			stat := readFile(filepath.Join("/proc", pid, "stat"))
 			fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+			if len(fields) < 2 {
+				break // it has ended meanwhile
+			}
 			pid = fields[1]
 			if strings.Contains(readFile(filepath.Join("/proc", pid, "cmdline")), "\x00shim\x00") {
 				out, err := strconv.Atoi(pid)
