@@ -59,6 +59,12 @@ func reference() string {
 				scope += "; needs predictions"
 			}
 			fmt.Fprintf(&b, "\n### %s\n\n%s Runs %s.\n\n", d.ID, d.Summary, scope)
+			if d.Formula != "" {
+				fmt.Fprintf(&b, "%s\n\n", d.Formula)
+			}
+			if d.Differs != "" {
+				fmt.Fprintf(&b, "Differs from deepchecks: %s\n\n", d.Differs)
+			}
 			params(&b, "", d.Params)
 			for _, c := range d.Conditions {
 				mark := ""

@@ -30,6 +30,12 @@ type Definition struct {
 	ID      string
 	Header  string // the result's title when it is not Name
 	Summary string // one sentence: what the check finds
+	// Formula says how the value is computed, in Markdown for the reference:
+	// one to four sentences with formulas as `code`.
+	Formula string
+	// Differs says where the default mode differs from deepchecks and why, in
+	// Markdown; "" when it does not. Compat mode never differs.
+	Differs string
 	Scope   Scope
 	// Predictions tells that the check has nothing to do without predictions.
 	Predictions bool
