@@ -163,6 +163,9 @@ func (c *change) end(r *statev1.Rank, st numbered) {
 	}
 	for _, e := range st.GetStreams() {
 		r.Streams = append(r.Streams, e.GetStream().GetName())
+		if e.GetComplete() && e.GetEnd() == 0 {
+			r.Silent = append(r.Silent, e.GetStream().GetName())
+		}
 	}
 	j.Suites = append(j.Suites, st.GetSuites()...)
 	for _, f := range st.GetFiles() {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"aloft/controller/state"
@@ -174,6 +175,9 @@ func (x *finisher) read(ctx context.Context, ids []string) (map[string]*statev1.
 func (x *finisher) complete(j *statev1.Job) bool {
 	for _, r := range j.GetRanks() {
 		for _, name := range r.GetStreams() {
+			if slices.Contains(r.GetSilent(), name) {
+				continue
+			}
 			k := &agentv1.StreamKey{JobId: j.GetId(), Attempt: j.GetAttempt(), Slot: r.GetSlot(), Name: name}
 			if _, done, err := x.f.o.Logs.End(k); err != nil || !done {
 				return false

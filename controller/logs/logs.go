@@ -196,7 +196,8 @@ func (s *Store) Append(ctx context.Context, key *agentv1.StreamKey, offset uint6
 	return st.append(offset, recs)
 }
 
-// Complete says that nothing follows end, and makes the stream durable. A *HoleError tells that bytes before end are
+// Complete says that nothing follows end, and makes the stream durable; that a stream has no byte at all is remembered
+// for a while only, since the job's record says it too. A *HoleError tells that bytes before end are
 // missing; ErrComplete, that there are bytes after it. Completing twice is fine.
 func (s *Store) Complete(key *agentv1.StreamKey, end uint64) error {
 	st, err := s.use(key)

@@ -386,6 +386,11 @@ func (st *stream) finish(end uint64) error {
 		return fmt.Errorf("log stream has %d bytes, complete at %d: %w", st.end, end, ErrComplete)
 	case st.complete || st.removed:
 		return nil
+	case end == 0 && len(st.segs) == 0:
+		// Nothing was written: what is nothing needs no file, and jobs without a word are many.
+		st.complete = true
+		st.wake()
+		return nil
 	}
 	b := batch{st: st, buf: st.buf[:0]}
 	b.add(&record{offset: end, kind: kindEnd})

@@ -2264,6 +2264,7 @@ type Rank struct {
 	Address       string                 `protobuf:"bytes,13,opt,name=address,proto3" json:"address,omitempty"`
 	Failure       *Failure               `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"` // why, when the agent decided (infra, timeout, setup); from its status
 	Streams       []string               `protobuf:"bytes,15,rep,name=streams,proto3" json:"streams,omitempty"` // log streams it wrote, from its terminal status: complete when the logs say so
+	Silent        []string               `protobuf:"bytes,16,rep,name=silent,proto3" json:"silent,omitempty"`   // those of streams that ended without a byte: nothing has to arrive of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2399,6 +2400,13 @@ func (x *Rank) GetFailure() *Failure {
 func (x *Rank) GetStreams() []string {
 	if x != nil {
 		return x.Streams
+	}
+	return nil
+}
+
+func (x *Rank) GetSilent() []string {
+	if x != nil {
+		return x.Silent
 	}
 	return nil
 }
@@ -3286,7 +3294,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"releasedMs\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\f \x01(\tR\tclusterId\x12\x14\n" +
-	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\xb5\x03\n" +
+	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\xcd\x03\n" +
 	"\x04Rank\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
@@ -3304,7 +3312,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\breceived\x18\f \x01(\x04R\breceived\x12\x18\n" +
 	"\aaddress\x18\r \x01(\tR\aaddress\x12/\n" +
 	"\afailure\x18\x0e \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x18\n" +
-	"\astreams\x18\x0f \x03(\tR\astreams\"v\n" +
+	"\astreams\x18\x0f \x03(\tR\astreams\x12\x16\n" +
+	"\x06silent\x18\x10 \x03(\tR\x06silent\"v\n" +
 	"\n" +
 	"StoredFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
