@@ -57,6 +57,14 @@ func TestArgsortWorstCase(t *testing.T) {
 	}
 }
 
+// numpy.random.RandomState(42).randint(0, 2**31 - 1)
+func TestTreeSeed(t *testing.T) {
+	t.Parallel()
+	if got := stats.NewRandom(42).TreeSeed(); got != 1608637542 {
+		t.Errorf("got %d", got)
+	}
+}
+
 func BenchmarkPermutation(b *testing.B) {
 	for b.Loop() {
 		stats.Permutation(1_000_000, 42)
