@@ -64,16 +64,23 @@ func (m *mt) bounded(most uint32) uint32 {
 // Permutation returns the numbers 0 to n-1 in the order that numpy's
 // RandomState(seed).permutation(n) gives: a Fisher–Yates shuffle from the end.
 func Permutation(n int, seed uint32) []int32 {
-	m := newMT(seed)
+	return newMT(seed).permutation(n)
+}
+
+func (m *mt) permutation(n int) []int32 {
 	p := make([]int32, n)
 	for i := range p {
 		p[i] = int32(i)
 	}
-	for i := n - 1; i > 0; i-- {
+	m.shuffle(p)
+	return p
+}
+
+func (m *mt) shuffle(p []int32) {
+	for i := len(p) - 1; i > 0; i-- {
 		j := m.bounded(uint32(i))
 		p[i], p[j] = p[j], p[i]
 	}
-	return p
 }
 
 // Sample returns the first min(k, n) entries of Permutation(n, seed): the

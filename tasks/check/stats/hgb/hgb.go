@@ -1,0 +1,140 @@
+// Package hgb is a binary classifier by gradient boosting over histograms: the
+// few shallow trees by which two samples are told apart. It grows the trees
+// that scikit-learn's HistGradientBoostingClassifier grows.
+package hgb
+
+import (
+	"math"
+	"runtime"
+	"sync"
+)
+
+// Column is one feature. Numbers may be NaN, which is a missing value; a
+// category is a whole number from 0 to 254.
+type Column struct {
+	Values      []float64
+	Categorical bool
+}
+
+// Options say how trees are grown.
+type Options struct {
+	Iterations   int
+	MaxDepth     int
+	LearningRate float64
+	MinLeaf      int // rows
+}
+
+// Drift returns the options of the domain classifier by which drift is
+// measured.
+func Drift() Options {
+	return Options{Iterations: 10, MaxDepth: 2, LearningRate: 0.1, MinLeaf: 20}
+}
+
+// missingBin is the bin of missing values, and of categories not known.
+const missingBin = 255
+
+// maxBins is the most bins a feature has besides that of missing values.
+const maxBins = 255
+
+// minHessian is the least sum of second derivatives in a leaf.
+const minHessian = 1e-3
+
+// minCategory is the weight a category needs to take part in a split.
+const minCategory = 10
+
+// Model is a grown classifier.
+type Model struct {
+	base     float64
+	trees    []*node
+	features []feature
+}
+
+// feature knows how values of a column fall into bins.
+type feature struct {
+	categorical bool
+	// edges are the upper bounds of bins, the last open; for a category, the
+	// known codes.
+	edges []float64
+	bins  int // without the one of missing values
+}
+
+// Binned holds rows as bins, feature by feature.
+type Binned struct {
+	columns [][]uint8
+	rows    int
+}
+
+// Fit grows a classifier of rows with truth 0 or 1. Known lists the rows whose
+// categories may occur, which may be more than the rows to learn from.
+func Fit(columns []Column, truth []float64, learn, known []int32, o Options) *Model {
+	m := &Model{features: make([]feature, len(columns))}
+	parallel(len(columns), func(f int) {
+		rows := learn
+		if columns[f].Categorical {
+			rows = known
+		}
+		m.features[f] = newFeature(columns[f], rows)
+	})
+	b := m.Bin(columns, learn)
+	positive := 0.0
+	for _, r := range learn {
+		positive += truth[r]
+	}
+	p := positive / float64(len(learn))
+	m.base = math.Log(p / (1 - p))
+	g := newGrower(m, b, o)
+	raw := make([]float64, len(learn))
+	for i := range raw {
+		raw[i] = m.base
+	}
+	for range o.Iterations {
+		g.derive(raw, truth, learn)
+		m.trees = append(m.trees, g.tree(raw))
+	}
+	return m
+}
+
+// Bin puts rows into the model's bins.
+func (m *Model) Bin(columns []Column, rows []int32) *Binned {
+	b := &Binned{columns: make([][]uint8, len(columns)), rows: len(rows)}
+	parallel(len(columns), func(f int) {
+		out := make([]uint8, len(rows))
+		m.features[f].bin(columns[f].Values, rows, out)
+		b.columns[f] = out
+	})
+	return b
+}
+
+// Raw returns each row's log odds of being 1.
+func (m *Model) Raw(b *Binned) []float64 {
+	out := make([]float64, b.rows)
+	for i := range out {
+		out[i] = m.base
+	}
+	for _, t := range m.trees {
+		for i := range out {
+			out[i] += t.value(b, i, -1, 0)
+		}
+	}
+	return out
+}
+
+// parallel runs f for 0 to n-1 on all processors.
+func parallel(n int, f func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers < 2 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
