@@ -106,6 +106,7 @@ func (d *decoder) document(n *yaml.Node) {
 		{"kind", d.choice(&s.Kind, "tabular")},
 		{"name", d.text(&s.Name)},
 		{"suites", d.suites},
+		{"suite_params", d.suiteParams},
 		{"checks", d.checks},
 		{"train", d.text(&s.Train)},
 		{"test", d.text(&s.Test)},
@@ -165,16 +166,32 @@ func (d *decoder) whole(n *yaml.Node) {
 	if s.TestPredictions != "" && s.Test == "" {
 		d.fault(at("predictions.test"), "predictions.test", "there are predictions for a test table, but no \"test\"")
 	}
+	for _, suite := range sortedSuites(s.SuiteParams) {
+		if !slices.Contains(s.Suites, suite) && !faulty("suites") {
+			d.fault(at("suite_params."+suite), "suite_params."+suite, "there are parameters for the suite %q, which is not among \"suites\"", suite)
+		}
+	}
 	for _, suite := range s.Suites {
 		switch {
 		case suite == TrainTestValidation && s.Test == "":
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\"", suite)
-		case suite == ModelEvaluation && (s.TrainPredictions == "" || s.Test != "" && s.TestPredictions == ""):
+		case suite == ProductionSuite && s.Test == "" && s.SuiteParams[suite]["is_comparative"] != false:
+			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\", or set is_comparative to false in \"suite_params\"", suite)
+		case (suite == ModelEvaluation || suite == ProductionSuite) && (s.TrainPredictions == "" || s.Test != "" && s.TestPredictions == ""):
 			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for each table", suite)
-		case suite == ModelEvaluation && s.Label == "":
+		case (suite == ModelEvaluation || suite == ProductionSuite) && s.Label == "":
 			d.fault(at("suites"), "suites", "%s compares predictions with labels: add \"label\"", suite)
 		}
 	}
+}
+
+func sortedSuites(m map[string]map[string]any) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (d *decoder) suites(path string, n *yaml.Node) {
@@ -191,6 +208,16 @@ func (d *decoder) suites(path string, n *yaml.Node) {
 		}
 		d.spec.Suites = append(d.spec.Suites, name)
 	}
+}
+
+// suiteParams reads a mapping of suites to their parameters.
+func (d *decoder) suiteParams(path string, n *yaml.Node) {
+	entries := make([]entry, 0, len(SuiteNames()))
+	d.spec.SuiteParams = make(map[string]map[string]any)
+	for _, name := range SuiteNames() {
+		entries = append(entries, entry{name, func(p string, n *yaml.Node) { d.spec.SuiteParams[name] = d.params(p, n) }})
+	}
+	d.mapping(path, n, entries)
 }
 
 func (d *decoder) checks(path string, n *yaml.Node) {

@@ -18,6 +18,8 @@ type SuiteSpec struct {
 	Name string
 	// Suites names the suites to run, in order.
 	Suites []string
+	// SuiteParams are parameters of the suites, by the suite's name.
+	SuiteParams map[string]map[string]any
 	// Checks names single checks, run after the suites.
 	Checks []CheckSpec
 	// Train and Test are CSV files, gzip allowed. One is needed.
@@ -128,10 +130,22 @@ func (s *SuiteSpec) build() error {
 	var problems []Problem
 	s.items = nil
 	for _, suite := range s.Suites {
-		for _, def := range SuiteChecks(suite) {
-			item, faults := def.Build(s.seeded(def, nil), nil, s.Compat)
+		args, faults := completeSuite(suite, s.SuiteParams[suite])
+		for _, f := range faults {
+			path := joinPath(append([]any{"suite_params", suite}, f.Path...))
+			problems = append(problems, Problem{Line: s.line(path), Path: path, Message: f.Message})
+		}
+		if len(faults) > 0 {
+			continue
+		}
+		for _, u := range suiteUses(suite, args) {
+			params := handOn(u.def, args)
+			for k, v := range u.params {
+				params[k] = v
+			}
+			item, faults := u.def.Build(s.seeded(u.def, params), u.conditions, s.Compat)
 			for _, f := range faults {
-				problems = append(problems, Problem{Path: suite + "." + def.ID, Message: f.Message})
+				problems = append(problems, Problem{Line: s.line("suite_params." + suite), Path: suite + "." + u.def.ID, Message: f.Message})
 			}
 			item.Suite = suite
 			s.items = append(s.items, item)
@@ -148,6 +162,9 @@ func (s *SuiteSpec) build() error {
 			problems = append(problems, Problem{Line: s.line(path), Path: path, Message: f.Message})
 		}
 		item.Demanded = true
+		if c.Check != def.ID {
+			item.Note = fmt.Sprintf("%s is the former name of %s: use the new one", c.Check, def.ID)
+		}
 		s.items = append(s.items, item)
 	}
 	if len(problems) > 0 {

@@ -24,6 +24,7 @@ const (
 	TrainTestValidation = "train_test_validation"
 	ModelEvaluation     = "model_evaluation"
 	FullSuite           = "full_suite"
+	ProductionSuite     = "production_suite"
 )
 
 // Registry returns the checks that may be named.
@@ -33,21 +34,48 @@ func Registry() (*engine.Registry, error) {
 
 // SuiteNames lists the suites that may be named.
 func SuiteNames() []string {
-	return []string{DataIntegrity, TrainTestValidation, ModelEvaluation, FullSuite}
+	return []string{DataIntegrity, TrainTestValidation, ModelEvaluation, FullSuite, ProductionSuite}
 }
 
-// SuiteChecks lists the definitions of a suite in their order; nil for an
-// unknown name.
+// SuiteChecks lists the definitions of a suite in their order, with its
+// parameters at their defaults; nil for an unknown name.
 func SuiteChecks(name string) []*engine.Definition {
+	var out []*engine.Definition
+	for _, use := range suiteUses(name, nil) {
+		out = append(out, use.def)
+	}
+	return out
+}
+
+// use is a check as a suite uses it.
+type use struct {
+	def        *engine.Definition
+	params     map[string]any
+	conditions []engine.Use // nil: the defaults
+}
+
+func plainUses(groups ...[]*engine.Definition) []use {
+	var out []use
+	for _, d := range slices.Concat(groups...) {
+		out = append(out, use{def: d})
+	}
+	return out
+}
+
+// suiteUses lists the checks of a suite under its own parameters, which are
+// complete or nil for the defaults.
+func suiteUses(name string, args engine.Args) []use {
 	switch name {
 	case DataIntegrity:
-		return integrity.Checks()
+		return plainUses(integrity.Checks())
 	case TrainTestValidation:
-		return split.Checks()
+		return plainUses(split.Checks())
 	case ModelEvaluation:
-		return model.Checks()
+		return plainUses(model.Checks())
 	case FullSuite:
-		return slices.Concat(model.Checks(), split.Checks(), integrity.Checks())
+		return plainUses(model.Checks(), split.Checks(), integrity.Checks())
+	case ProductionSuite:
+		return productionUses(args)
 	}
 	return nil
 }

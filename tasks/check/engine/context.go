@@ -28,6 +28,7 @@ type Side struct {
 
 	mu     sync.Mutex
 	orders map[int][]int32 // by seed
+	all    []int32         // every row, as it comes
 }
 
 // Context is what a check sees of the inputs. It is valid during one Run.
@@ -187,6 +188,23 @@ func (s *Side) Sample(args Args) []int32 {
 		return order
 	}
 	return order[:min(n, len(order))]
+}
+
+// Unordered is Sample for checks that give the same result in any order of the
+// rows: where nothing is dropped the rows come as they are.
+func (s *Side) Unordered(args Args) []int32 {
+	if n := s.Data.Rows(); !args.IsNull("n_samples") && args.Int("n_samples") < n {
+		return s.Sample(args)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = make([]int32, s.Data.Rows())
+		for i := range s.all {
+			s.all[i] = int32(i)
+		}
+	}
+	return s.all
 }
 
 // order is the permutation of the rows that a seed gives.

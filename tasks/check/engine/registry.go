@@ -27,7 +27,9 @@ type Request struct {
 // Definition describes a check: all that a suite document, a report or the
 // documentation says about it.
 type Definition struct {
-	ID      string
+	ID string
+	// Former lists names that the check had before; documents may use them.
+	Former  []string
 	Header  string // the result's title when it is not Name
 	Summary string // one sentence: what the check finds
 	// Formula says how the value is computed, in Markdown for the reference:
@@ -90,6 +92,8 @@ type Item struct {
 	Conditions []Condition
 	// Demanded checks were named singly: not running is a failure.
 	Demanded bool
+	// Note is a remark for the report, "" for none.
+	Note string
 }
 
 // Build makes an Item. Nil conditions mean the defaults; an empty list means
@@ -188,7 +192,7 @@ func sorted(m map[string]any) []string {
 // Registry is the set of checks that may be named.
 type Registry struct {
 	defs []*Definition
-	byID map[string]*Definition
+	byID map[string]*Definition // by former names too
 }
 
 // NewRegistry makes a registry of definitions with distinct IDs.
@@ -196,17 +200,19 @@ func NewRegistry(groups ...[]*Definition) (*Registry, error) {
 	r := &Registry{byID: make(map[string]*Definition)}
 	for _, group := range groups {
 		for _, d := range group {
-			if _, dup := r.byID[d.ID]; dup {
-				return nil, fmt.Errorf("the check %s is registered twice", d.ID)
+			for _, name := range append([]string{d.ID}, d.Former...) {
+				if _, dup := r.byID[name]; dup {
+					return nil, fmt.Errorf("the check %s is registered twice", name)
+				}
+				r.byID[name] = d
 			}
-			r.byID[d.ID] = d
 			r.defs = append(r.defs, d)
 		}
 	}
 	return r, nil
 }
 
-// Lookup returns the definition of a check, or nil.
+// Lookup returns the definition of a check by its ID or a former name, or nil.
 func (r *Registry) Lookup(id string) *Definition { return r.byID[id] }
 
 // All lists the definitions in the order of registration.

@@ -118,6 +118,9 @@ func (c *Context) runOne(ctx context.Context, item *Item, side *Side) Outcome {
 	o.Sampled = c.sampled(item.Args)
 	run := *c // checks must not see each other's state
 	run.current, run.notes = side, &notes{}
+	if item.Note != "" {
+		run.notes.add(item.Note)
+	}
 	if side != nil {
 		o.Which = side.Which
 	}

@@ -25,7 +25,9 @@ func (o Object) Get(key string) any {
 type Grid struct {
 	Columns []string
 	Index   []any // nil means 0, 1, 2, …
-	Rows    [][]any
+	// IndexName is what Index holds, "" when it has no name.
+	IndexName string
+	Rows      [][]any
 }
 
 // Series is a labelled list of encoded values.

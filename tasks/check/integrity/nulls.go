@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
-	"unicode"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
@@ -147,7 +145,7 @@ func (n nulls) types(col *frame.Column, rows []int32) []NullType {
 	}
 	isForm := make(map[string]bool)
 	for _, s := range col.Dict() {
-		if n.forms[baseForm(s)] {
+		if n.forms[frame.BaseForm(s)] {
 			isForm[s] = true
 		}
 	}
@@ -195,21 +193,6 @@ func (n nulls) nullName(k frame.Kind) string {
 	default:
 		return "math.nan"
 	}
-}
-
-// baseForm is s in lower case without anything but letters and digits, or s
-// itself when nothing else would be left.
-func baseForm(s string) string {
-	base := strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsNumber(r) {
-			return unicode.ToLower(r)
-		}
-		return -1
-	}, s)
-	if base == "" {
-		return s
-	}
-	return base
 }
 
 func (n nulls) displays(v NullTypes) []engine.Display {

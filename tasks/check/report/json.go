@@ -252,6 +252,6 @@ func gridObject(g engine.Grid) engine.Object {
 	}
 	return engine.Object{
 		{Key: "__type__", Value: "DataFrame"}, {Key: "columns", Value: list(g.Columns)}, {Key: "n_rows", Value: len(g.Rows)},
-		{Key: "index_names", Value: []any{nil}}, {Key: "index", Value: index}, {Key: "data", Value: rows},
+		{Key: "index_names", Value: []any{orNull(g.IndexName)}}, {Key: "index", Value: index}, {Key: "data", Value: rows},
 	}
 }

@@ -7,5 +7,7 @@ import "aloft/tasks/check/engine"
 // Checks lists the definitions of the family in the order of the
 // train_test_validation suite.
 func Checks() []*engine.Definition {
-	return []*engine.Definition{sizes(), newLabels()}
+	return []*engine.Definition{
+		sizes(), newLabels(), newCategories(), stringMismatch(), dateDuplicates(), dateOverlap(), indexLeakage(), samplesMix(),
+	}
 }

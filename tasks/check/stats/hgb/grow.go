@@ -1,6 +1,10 @@
 package hgb
 
-import "math"
+import (
+	"math"
+
+	"aloft/tasks/check/stats"
+)
 
 // cell sums what one bin of one feature holds.
 type cell struct {
@@ -48,7 +52,7 @@ func (gr *grower) derive(raw, truth []float64, learn []int32) {
 }
 
 // tree grows one tree and adds its values to raw.
-func (gr *grower) tree(raw []float64) *node {
+func (gr *grower) tree(raw []float64) (*node, error) {
 	for i := range gr.rows {
 		gr.rows[i] = int32(i)
 	}
@@ -59,7 +63,11 @@ func (gr *grower) tree(raw []float64) *node {
 	total.n = len(gr.rows)
 	var hist histogram
 	if gr.splittable(total, 0) && total.h >= minHessian {
-		hist = gr.histogram(gr.rows)
+		h, err := gr.histogram(gr.rows)
+		if err != nil {
+			return nil, err
+		}
+		hist = h
 	}
 	return gr.grow(gr.rows, total, hist, 0, raw)
 }
@@ -69,9 +77,13 @@ func (gr *grower) splittable(sum cell, depth int) bool {
 }
 
 // grow grows the node that holds rows. Without a histogram it is a leaf.
-func (gr *grower) grow(rows []int32, sum cell, hist histogram, depth int, raw []float64) *node {
+func (gr *grower) grow(rows []int32, sum cell, hist histogram, depth int, raw []float64) (*node, error) {
 	if hist != nil {
-		if s := gr.best(hist, sum); s.gain > 0 {
+		s, err := gr.best(hist, sum)
+		if err != nil {
+			return nil, err
+		}
+		if s.gain > 0 {
 			return gr.divide(rows, sum, s, hist, depth, raw)
 		}
 	}
@@ -79,10 +91,10 @@ func (gr *grower) grow(rows []int32, sum cell, hist histogram, depth int, raw []
 	for _, r := range rows {
 		raw[r] += leaf.leaf
 	}
-	return leaf
+	return leaf, nil
 }
 
-func (gr *grower) divide(rows []int32, sum cell, s split, hist histogram, depth int, raw []float64) *node {
+func (gr *grower) divide(rows []int32, sum cell, s split, hist histogram, depth int, raw []float64) (*node, error) {
 	n := &node{feature: s.feature, bin: s.bin, categorical: s.categorical, set: s.set, missingLeft: s.missingLeft}
 	left, right := s.left, sum.minus(s.left)
 	if !gr.missing[s.feature] {
@@ -94,12 +106,17 @@ func (gr *grower) divide(rows []int32, sum cell, s split, hist histogram, depth 
 	var lh, rh histogram
 	if splitLeft || splitRight {
 		// The smaller side is counted, the larger is the rest.
+		small := r
 		if left.n < right.n {
-			lh = gr.histogram(l)
-			rh = hist.minus(lh)
-		} else {
-			rh = gr.histogram(r)
-			lh = hist.minus(rh)
+			small = l
+		}
+		counted, err := gr.histogram(small)
+		if err != nil {
+			return nil, err
+		}
+		lh, rh = hist.minus(counted), counted
+		if left.n < right.n {
+			lh, rh = rh, lh
 		}
 	}
 	if !splitLeft {
@@ -108,9 +125,14 @@ func (gr *grower) divide(rows []int32, sum cell, s split, hist histogram, depth 
 	if !splitRight {
 		rh = nil
 	}
-	n.l = gr.grow(l, left, lh, depth+1, raw)
-	n.r = gr.grow(r, right, rh, depth+1, raw)
-	return n
+	var err error
+	if n.l, err = gr.grow(l, left, lh, depth+1, raw); err != nil {
+		return nil, err
+	}
+	if n.r, err = gr.grow(r, right, rh, depth+1, raw); err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // partition brings the rows that go left to the front, keeping their order.
@@ -129,10 +151,10 @@ func (gr *grower) partition(rows []int32, n *node) int {
 	return at
 }
 
-func (gr *grower) histogram(rows []int32) histogram {
+func (gr *grower) histogram(rows []int32) (histogram, error) {
 	out := make(histogram, len(gr.features))
 	all := make([]cell, len(gr.features)*(missingBin+1))
-	parallel(len(gr.features), func(f int) {
+	err := stats.Parallel(len(gr.features), func(f int) {
 		cells := all[f*(missingBin+1) : (f+1)*(missingBin+1)]
 		bins := gr.b.columns[f]
 		for _, r := range rows {
@@ -143,7 +165,7 @@ func (gr *grower) histogram(rows []int32) histogram {
 		}
 		out[f] = cells
 	})
-	return out
+	return out, err
 }
 
 // minus takes the part of one child away, in place: what remains is the other.

@@ -4,9 +4,10 @@
 package hgb
 
 import (
+	"fmt"
 	"math"
-	"runtime"
-	"sync"
+
+	"aloft/tasks/check/stats"
 )
 
 // Column is one feature. Numbers may be NaN, which is a missing value; a
@@ -66,16 +67,22 @@ type Binned struct {
 
 // Fit grows a classifier of rows with truth 0 or 1. Known lists the rows whose
 // categories may occur, which may be more than the rows to learn from.
-func Fit(columns []Column, truth []float64, learn, known []int32, o Options) *Model {
+func Fit(columns []Column, truth []float64, learn, known []int32, o Options) (*Model, error) {
 	m := &Model{features: make([]feature, len(columns))}
-	parallel(len(columns), func(f int) {
+	err := stats.Parallel(len(columns), func(f int) {
 		rows := learn
 		if columns[f].Categorical {
 			rows = known
 		}
 		m.features[f] = newFeature(columns[f], rows)
 	})
-	b := m.Bin(columns, learn)
+	if err != nil {
+		return nil, fmt.Errorf("find bins: %w", err)
+	}
+	b, err := m.Bin(columns, learn)
+	if err != nil {
+		return nil, err
+	}
 	positive := 0.0
 	for _, r := range learn {
 		positive += truth[r]
@@ -89,20 +96,27 @@ func Fit(columns []Column, truth []float64, learn, known []int32, o Options) *Mo
 	}
 	for range o.Iterations {
 		g.derive(raw, truth, learn)
-		m.trees = append(m.trees, g.tree(raw))
+		t, err := g.tree(raw)
+		if err != nil {
+			return nil, fmt.Errorf("grow tree: %w", err)
+		}
+		m.trees = append(m.trees, t)
 	}
-	return m
+	return m, nil
 }
 
 // Bin puts rows into the model's bins.
-func (m *Model) Bin(columns []Column, rows []int32) *Binned {
+func (m *Model) Bin(columns []Column, rows []int32) (*Binned, error) {
 	b := &Binned{columns: make([][]uint8, len(columns)), rows: len(rows)}
-	parallel(len(columns), func(f int) {
+	err := stats.Parallel(len(columns), func(f int) {
 		out := make([]uint8, len(rows))
 		m.features[f].bin(columns[f].Values, rows, out)
 		b.columns[f] = out
 	})
-	return b
+	if err != nil {
+		return nil, fmt.Errorf("put values into bins: %w", err)
+	}
+	return b, nil
 }
 
 // Raw returns each row's log odds of being 1.
@@ -117,24 +131,4 @@ func (m *Model) Raw(b *Binned) []float64 {
 		}
 	}
 	return out
-}
-
-// parallel runs f for 0 to n-1 on all processors.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers < 2 {
-		for i := range n {
-			f(i)
-		}
-		return
-	}
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < n; i += workers {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -3,6 +3,8 @@ package hgb
 import (
 	"cmp"
 	"slices"
+
+	"aloft/tasks/check/stats"
 )
 
 // split is a way to divide a node.
@@ -17,9 +19,9 @@ type split struct {
 }
 
 // best finds the split of largest gain; among equals the first feature's.
-func (gr *grower) best(hist histogram, sum cell) split {
+func (gr *grower) best(hist histogram, sum cell) (split, error) {
 	splits := make([]split, len(gr.features))
-	parallel(len(gr.features), func(f int) {
+	err := stats.Parallel(len(gr.features), func(f int) {
 		s := split{gain: -1, feature: f}
 		if gr.features[f].categorical {
 			gr.byCategory(&s, hist[f], sum)
@@ -34,7 +36,7 @@ func (gr *grower) best(hist histogram, sum cell) split {
 			best = s
 		}
 	}
-	return best
+	return best, err
 }
 
 // allows judges a division: whether both sides are large enough, and whether

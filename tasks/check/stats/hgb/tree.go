@@ -1,6 +1,7 @@
 package hgb
 
 import (
+	"fmt"
 	"math"
 
 	"aloft/tasks/check/stats"
@@ -51,24 +52,17 @@ func (n *node) uses(f int) bool {
 // Importance returns how much accuracy is lost on average when the values of
 // each feature are shuffled among the rows, rounds times. Features that no
 // tree asks lose nothing.
-func (m *Model) Importance(b *Binned, truth []bool, rounds int, seed uint32) []float64 {
+func (m *Model) Importance(b *Binned, truth []bool, rounds int, seed uint32) ([]float64, error) {
 	out := make([]float64, len(m.features))
-	plain := make([]float64, b.rows)
-	for i := range plain {
-		plain[i] = m.base
-		for _, t := range m.trees {
-			plain[i] += t.value(b, i, -1, 0)
-		}
-	}
 	right := 0
-	for i, raw := range plain {
+	for i, raw := range m.Raw(b) {
 		if positive(raw) == truth[i] {
 			right++
 		}
 	}
 	accuracy := float64(right) / float64(b.rows)
 	orders := stats.Shuffles(b.rows, rounds, seed)
-	parallel(len(m.features), func(f int) {
+	err := stats.Parallel(len(m.features), func(f int) {
 		asked := false
 		for _, t := range m.trees {
 			asked = asked || t.uses(f)
@@ -82,7 +76,10 @@ func (m *Model) Importance(b *Binned, truth []bool, rounds int, seed uint32) []f
 		}
 		out[f] = sum / float64(rounds)
 	})
-	return out
+	if err != nil {
+		return nil, fmt.Errorf("weigh features: %w", err)
+	}
+	return out, nil
 }
 
 // accuracy is the share of rows predicted rightly with feature f taken from
