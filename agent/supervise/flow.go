@@ -184,8 +184,9 @@ func (f *flow) prepare(ctx context.Context) error {
 
 // runSetup runs the setup commands. The status is the verdict when they failed.
 func (f *flow) runSetup(ctx context.Context) (*agentv1.Status, error) {
-	f.emit(statev1.RankPhase_RANK_SETUP, "")
-	v, err := f.process(ctx, streamSetup, f.setupSpec, nil)
+	v, err := f.process(ctx, streamSetup, f.setupSpec, func(p Process) {
+		f.report(&agentv1.Status{Phase: statev1.RankPhase_RANK_SETUP, Pid: int64(p.PID())})
+	})
 	if err != nil {
 		return nil, err
 	}

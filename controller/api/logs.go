@@ -312,12 +312,12 @@ func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *job
 		yield := func(rec logs.Record) bool {
 			if first {
 				first = false
-				waitPID(ctx, jw, slot)
+				waitPID(ctx, jw, slot, name)
 			}
 			rank := rankOf(jw.get(), slot)
 			next = rec.Offset + uint64(len(rec.Data)) + rec.Gap
 			return m.add(&controlv1.LogFrame{Slot: slot, Rank: rank.GetRank(), Stream: name, Offset: rec.Offset, AtMs: rec.AtMS, Fd: rec.FD,
-				Gap: rec.Gap, Pid: rank.GetPid(), Address: rank.GetAddress(), NumRanks: numRanks}, rec.Data)
+				Gap: rec.Gap, Pid: pidOf(rank, name), Address: rank.GetAddress(), NumRanks: numRanks}, rec.Data)
 		}
 		if r.GetFollow() {
 			fctx, cancel := context.WithCancel(ctx)
@@ -348,7 +348,7 @@ func (s *Server) slotLogs(ctx context.Context, r *controlv1.LogsRequest, jw *job
 		}
 		if end, complete, err := s.o.Logs.End(key); err == nil && end > 0 && !complete && evidenceOver(jw.get()) {
 			rank := rankOf(jw.get(), slot)
-			m.add(&controlv1.LogFrame{Slot: slot, Rank: rank.GetRank(), Stream: name, Offset: end, Pid: rank.GetPid(), Address: rank.GetAddress(),
+			m.add(&controlv1.LogFrame{Slot: slot, Rank: rank.GetRank(), Stream: name, Offset: end, Pid: pidOf(rank, name), Address: rank.GetAddress(),
 				NumRanks: numRanks, Truncated: true}, nil)
 		}
 	}
@@ -368,13 +368,21 @@ func resumeAt(r *controlv1.LogsRequest, slot int32, stream string) (uint64, bool
 	return 0, false
 }
 
+// pidOf is the pid of the process that writes a stream of a rank; checks go by the rank's own.
+func pidOf(r *statev1.Rank, stream string) int64 {
+	if stream == "setup" {
+		return r.GetSetupPid()
+	}
+	return r.GetPid()
+}
+
 // waitPID gives the status that names a rank's pid the moment it needs to arrive beside its first bytes.
-func waitPID(ctx context.Context, jw *jobWatch, slot int32) {
+func waitPID(ctx context.Context, jw *jobWatch, slot int32, stream string) {
 	limit := time.NewTimer(pidWait)
 	defer limit.Stop()
 	for {
 		ch := jw.wait()
-		if rankOf(jw.get(), slot).GetPid() != 0 {
+		if pidOf(rankOf(jw.get(), slot), stream) != 0 {
 			return
 		}
 		select {

@@ -138,7 +138,11 @@ func (c *change) apply(node string, st numbered) {
 	if st.GetReason() != "" {
 		r.Reason = st.GetReason()
 	}
-	if st.GetPid() > 0 {
+	switch {
+	case st.GetPid() <= 0:
+	case st.GetPhase() == statev1.RankPhase_RANK_SETUP:
+		r.SetupPid = st.GetPid()
+	default:
 		r.Pid = st.GetPid()
 	}
 	if r.Phase == statev1.RankPhase_RANK_RUNNING && r.StartedMs == 0 {

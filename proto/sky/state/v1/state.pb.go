@@ -2262,9 +2262,10 @@ type Rank struct {
 	SetupVerdict  string                 `protobuf:"bytes,11,opt,name=setup_verdict,json=setupVerdict,proto3" json:"setup_verdict,omitempty"` // "" | ok | exit N | signal N
 	Received      uint64                 `protobuf:"varint,12,opt,name=received,proto3" json:"received,omitempty"`                            // controller receive order of the terminal status
 	Address       string                 `protobuf:"bytes,13,opt,name=address,proto3" json:"address,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"` // why, when the agent decided (infra, timeout, setup); from its status
-	Streams       []string               `protobuf:"bytes,15,rep,name=streams,proto3" json:"streams,omitempty"` // log streams it wrote, from its terminal status: complete when the logs say so
-	Silent        []string               `protobuf:"bytes,16,rep,name=silent,proto3" json:"silent,omitempty"`   // those of streams that ended without a byte: nothing has to arrive of them
+	Failure       *Failure               `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"`                    // why, when the agent decided (infra, timeout, setup); from its status
+	Streams       []string               `protobuf:"bytes,15,rep,name=streams,proto3" json:"streams,omitempty"`                    // log streams it wrote, from its terminal status: complete when the logs say so
+	SetupPid      int64                  `protobuf:"varint,17,opt,name=setup_pid,json=setupPid,proto3" json:"setup_pid,omitempty"` // pid is that of run
+	Silent        []string               `protobuf:"bytes,16,rep,name=silent,proto3" json:"silent,omitempty"`                      // those of streams that ended without a byte: nothing has to arrive of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2402,6 +2403,13 @@ func (x *Rank) GetStreams() []string {
 		return x.Streams
 	}
 	return nil
+}
+
+func (x *Rank) GetSetupPid() int64 {
+	if x != nil {
+		return x.SetupPid
+	}
+	return 0
 }
 
 func (x *Rank) GetSilent() []string {
@@ -3294,7 +3302,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"releasedMs\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\f \x01(\tR\tclusterId\x12\x14\n" +
-	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\xcd\x03\n" +
+	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\xea\x03\n" +
 	"\x04Rank\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
@@ -3312,7 +3320,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\breceived\x18\f \x01(\x04R\breceived\x12\x18\n" +
 	"\aaddress\x18\r \x01(\tR\aaddress\x12/\n" +
 	"\afailure\x18\x0e \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x18\n" +
-	"\astreams\x18\x0f \x03(\tR\astreams\x12\x16\n" +
+	"\astreams\x18\x0f \x03(\tR\astreams\x12\x1b\n" +
+	"\tsetup_pid\x18\x11 \x01(\x03R\bsetupPid\x12\x16\n" +
 	"\x06silent\x18\x10 \x03(\tR\x06silent\"v\n" +
 	"\n" +
 	"StoredFile\x12\x12\n" +
