@@ -50,6 +50,9 @@ type Score struct {
 // Known reports whether there is a score.
 func (s Score) Known() bool { return !math.IsNaN(s.Value) }
 
+// Measured reports whether there were enough values for a score.
+func (s Score) Measured() bool { return s.Method != "" }
+
 // Categorical reports whether the score is one of categories.
 func (s Score) Categorical() bool { return s.Method == CramersV || s.Method == PSI }
 

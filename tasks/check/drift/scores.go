@@ -17,6 +17,9 @@ type Named struct {
 	Importance float64
 }
 
+// Measured reports whether there were enough values for a score.
+func (n Named) Measured() bool { return n.Score.Measured() }
+
 // Scores is the value of the checks that score several columns or properties.
 type Scores struct {
 	List []Named

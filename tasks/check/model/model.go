@@ -7,7 +7,7 @@ import "aloft/tasks/check/engine"
 // Checks lists the definitions of the family in the order of the
 // model_evaluation suite.
 func Checks() []*engine.Definition {
-	return []*engine.Definition{performance(), rocReport(), confusionMatrix()}
+	return []*engine.Definition{performance(), rocReport(), confusionMatrix(), predictionDrift()}
 }
 
 // largeSample is how many rows the checks of this family look at by default.
