@@ -1,40 +1,46 @@
 package report
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"html"
 	"io"
-	"math"
-	"strconv"
 	"strings"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
 )
 
-// HTML writes the report as one self-contained page: no scripts, no requests,
-// light or dark as the reader prefers. Everything that comes from users' data
-// is escaped.
+// HTML writes the report as one self-contained page: no requests, light or
+// dark as the reader prefers, readable without scripts; the one script there
+// is sorts tables and searches, and the page's own policy allows no other.
+// Everything that comes from users' data is escaped.
 func HTML(w io.Writer, r *engine.Report) error {
-	p := &page{}
-	p.head(r)
-	p.add(`<main id="main">`)
+	p := &page{report: r}
+	cards := p.cards()
+	p.head()
+	p.add(`<div class="frame">`)
+	if r.Err == nil {
+		p.contents(cards)
+	}
+	p.add(`<main id="main" tabindex="-1">`)
 	if r.Err != nil {
-		p.add(`<section class="card"><h3>The suite did not run</h3><p><code>`, esc(string(r.Err.Class)), `</code></p><p class="details">`, esc(r.Err.Message), `</p></section>`)
+		p.add(`<section class="card"><h2>The suite did not run</h2><p><code>`, esc(string(r.Err.Class)), `</code></p><p class="details">`, esc(r.Err.Message), `</p></section>`)
 	} else {
-		p.conditions(r)
+		p.conditions(cards)
 		blamed := r.Counts().NotRun > 0
 		if blamed { // part of the verdict: not below everything else
-			p.notRun(r)
+			p.notRun()
 		}
-		p.data(r)
-		p.results(r)
+		p.data()
+		p.results(cards)
 		if !blamed {
-			p.notRun(r)
+			p.notRun()
 		}
 	}
-	p.add(`</main><footer>`, esc(r.Started.UTC().Format("2 January 2006, 15:04 UTC")), ` · seed `, fmt.Sprint(r.Seed),
-		` · sampling and results are repeatable with the same data and seed</footer></body></html>`, "\n")
+	p.add(`</main></div><footer>`, esc(r.Started.UTC().Format("2 January 2006, 15:04 UTC")), ` · seed `, fmt.Sprint(r.Seed),
+		` · sampling and results are repeatable with the same data and seed</footer><script>`, pageScript, `</script></body></html>`, "\n")
 	if _, err := io.WriteString(w, p.b.String()); err != nil {
 		return fmt.Errorf("write HTML report: %w", err)
 	}
@@ -43,7 +49,13 @@ func HTML(w io.Writer, r *engine.Report) error {
 
 // page builds the markup. Only add writes, and its arguments are either
 // literal markup or the outcome of esc.
-type page struct{ b strings.Builder }
+type page struct {
+	b      strings.Builder
+	report *engine.Report
+	plots  int
+	// left counts what was left out because the page had grown too large.
+	left int
+}
 
 func (p *page) add(parts ...string) {
 	for _, s := range parts {
@@ -51,41 +63,68 @@ func (p *page) add(parts ...string) {
 	}
 }
 
-func esc(s string) string { return html.EscapeString(s) }
+// esc makes text safe in markup and attributes; control characters, which
+// HTML cannot hold, are shown as signs.
+func esc(s string) string {
+	return html.EscapeString(strings.Map(func(r rune) rune {
+		switch {
+		case r < 0x20 && r != '\n' && r != '\t' && r != '\r':
+			return 0x2400 + r
+		case r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+			return '�'
+		}
+		return r
+	}, s))
+}
 
-func (p *page) head(r *engine.Report) {
+func (p *page) head() {
+	r := p.report
 	word, class, sign := "Passed", "pass", "✓"
 	if !r.Passed() {
 		word, class, sign = "Failed", "fail", "✖"
 	}
+	digest := sha256.Sum256([]byte(pageScript))
 	p.add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
+		`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-`, base64.StdEncoding.EncodeToString(digest[:]), `'">`,
 		`<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">`,
-		`<title>`, esc(r.Name), `: `, esc(r.Suite), ` `, strings.ToLower(word), `</title><style>`, pageStyle, `</style></head><body>`,
-		`<a class="skip" href="#main">Skip to the results</a><header><div class="top"><div><h1>`, esc(r.Name), `</h1><p class="soft">`,
+		`<title>`, esc(r.Name), `: `, esc(r.Suite), ` `, strings.ToLower(word), `</title><style>`, pageStyle, `</style></head><body id="top">`,
+		`<a class="skip" href="#main">Skip to the results</a><header><div class="top"><div><h1>`, esc(format.Truncate(r.Name, 200)), `</h1><p class="soft">`,
 		esc(strings.Join(headline(r)[1:], " · ")), `</p></div><div class="verdict `, class, `"><span aria-hidden="true">`, sign, `</span> `, word, `</div></div>`)
 	if r.Err == nil {
-		n := r.Counts()
-		p.add(`<div class="tiles">`)
-		for _, t := range []struct {
-			n      int
-			what   string
-			always bool
-		}{
-			{n.Fail, "conditions failed", true},
-			{n.Warn, "warnings", true},
-			{n.Pass, "conditions passed", true},
-			{n.Error, "could not be judged", false},
-			{n.NotRun, "checks not run", false},
-			{n.Skipped, "checks skipped", false},
-			{n.Plain, "without conditions", false},
-		} {
-			if t.always || t.n > 0 {
-				p.add(`<div class="tile"><b>`, fmt.Sprint(t.n), `</b><span>`, t.what, `</span></div>`)
-			}
-		}
-		p.add(`</div>`)
+		p.tiles()
 	}
 	p.add(`</header>`)
+}
+
+// tiles are the counts, as numbers and as one bar.
+func (p *page) tiles() {
+	n := p.report.Counts()
+	tiles := []struct {
+		n           int
+		what, class string
+		always      bool
+	}{
+		{n.Fail, "failed", "fail", true},
+		{n.Warn, "warnings", "warn", true},
+		{n.Pass, "passed", "pass", true},
+		{n.Error, "could not be judged", "error", false},
+		{n.NotRun, "checks not run", "error", false},
+		{n.Skipped, "checks skipped", "mute", false},
+		{n.Plain, "checks without conditions", "mute", false},
+	}
+	p.add(`<div class="tiles">`)
+	for _, t := range tiles {
+		if t.always || t.n > 0 {
+			p.add(`<div class="tile t-`, t.class, `"><b>`, fmt.Sprint(t.n), `</b><span>`, t.what, `</span></div>`)
+		}
+	}
+	p.add(`</div><div class="shares" aria-hidden="true">`)
+	for _, t := range tiles {
+		if t.n > 0 {
+			p.add(`<i class="b-`, t.class, `" style="flex-grow:`, fmt.Sprint(t.n), `"></i>`)
+		}
+	}
+	p.add(`</div>`)
 }
 
 func pill(v engine.Verdict) string {
@@ -93,27 +132,93 @@ func pill(v engine.Verdict) string {
 	return `<span class="pill ` + b.class + `"><span aria-hidden="true">` + b.sign + `</span> ` + b.word + `</span>`
 }
 
-func anchor(o *engine.Outcome) string {
-	return "check-" + strings.Trim(strings.Join([]string{o.Suite, o.Def.ID}, "-"), "-")
+// contents is the list of what the page holds: a column beside it where there
+// is room, else a box above that scrolls by itself.
+func (p *page) contents(cards []card) {
+	n := p.report.Counts()
+	p.add(`<nav class="toc" aria-label="Contents"><details open><summary>Contents</summary><div class="tocbox"><ul>`,
+		`<li><a href="#conditions">Conditions</a></li>`)
+	if n.NotRun > 0 {
+		p.add(`<li><a href="#notrun">Checks that did not run</a></li>`)
+	}
+	p.add(`<li><a href="#data">Data</a></li></ul>`)
+	for _, plain := range []bool{false, true} {
+		first := true
+		for _, c := range cards {
+			if (c.rank == 5) != plain {
+				continue
+			}
+			if first {
+				p.add(`<p>`, map[bool]string{false: "Checks with conditions", true: "Checks without conditions"}[plain], `</p><ul>`)
+				first = false
+			}
+			b := rankBadge(c.rank)
+			p.add(`<li><a href="#`, esc(c.id), `"><span class="dot `, b.class, `" aria-hidden="true">`, b.sign, `</span><span class="vh">`, b.word, `: </span>`, esc(c.group[0].Header), `</a></li>`)
+		}
+		if !first {
+			p.add(`</ul>`)
+		}
+	}
+	if n.NotRun == 0 && n.Skipped > 0 {
+		p.add(`<ul><li><a href="#notrun">Checks that did not run</a></li></ul>`)
+	}
+	p.add(`</div></details></nav>`)
 }
 
-func (p *page) conditions(r *engine.Report) {
-	rows := conditionRows(r)
+// rankBadge is the badge of the worst condition of a check.
+func rankBadge(rank int) badge {
+	switch rank {
+	case 1:
+		return badgeOf(engine.Fail)
+	case 2:
+		return badgeOf(engine.Warn)
+	case 3:
+		return badgeOf(engine.Broken)
+	case 4:
+		return badgeOf(engine.Pass)
+	}
+	return badge{"i", "no conditions", dim, "mute"}
+}
+
+// conditions is the summary: every condition, the worst first.
+func (p *page) conditions(cards []card) {
+	rows := conditionRows(p.report)
 	p.add(`<section aria-labelledby="conditions"><h2 id="conditions">Conditions</h2>`)
 	if len(rows) == 0 {
 		p.add(`<p class="soft">No check of this run carries a condition.</p></section>`)
 		return
 	}
-	p.add(`<div class="scroll" role="region" aria-labelledby="conditions" tabindex="0" style="background:var(--card)"><table><thead><tr>`,
-		`<th>Status</th><th>Check</th><th>Data</th><th>Condition</th><th>Details</th></tr></thead><tbody>`)
+	counts := make(map[engine.Verdict]int)
 	for _, row := range rows {
-		p.add(`<tr><td class="tight">`, pill(row.Verdict), `</td><td><a href="#`, esc(anchor(row.outcome)), `">`, esc(row.check), `</a></td><td>`, esc(row.data),
+		counts[row.Verdict]++
+	}
+	if len(counts) > 1 {
+		p.add(`<fieldset class="filter"><legend class="vh">Show conditions</legend><input type="radio" name="show" id="show-all" checked><label for="show-all">All <b>`, fmt.Sprint(len(rows)), `</b></label>`)
+		for _, v := range []engine.Verdict{engine.Fail, engine.Warn, engine.Broken, engine.Pass} {
+			if n := counts[v]; n > 0 {
+				b := badgeOf(v)
+				p.add(`<input type="radio" name="show" id="show-`, b.class, `"><label for="show-`, b.class, `">`, strings.ToUpper(b.word[:1])+b.word[1:], ` <b>`, fmt.Sprint(n), `</b></label>`)
+			}
+		}
+		p.add(`<label class="search" hidden>Search <input type="search" id="search" autocomplete="off"></label></fieldset>`)
+	}
+	anchors := make(map[*engine.Outcome]string)
+	for _, c := range cards {
+		for _, o := range c.group {
+			anchors[o] = c.id
+		}
+	}
+	p.add(`<div class="scroll ground" role="region" aria-labelledby="conditions" tabindex="0"><table class="sort stack" id="conditions-table"><thead><tr>`,
+		`<th scope="col">Status</th><th scope="col">Check</th><th scope="col">Data</th><th scope="col">Condition</th><th scope="col">Details</th></tr></thead><tbody>`)
+	for _, row := range rows {
+		p.add(`<tr class="is-`, badgeOf(row.Verdict).class, `"><td class="tight" data-key="`, fmt.Sprint(row.Verdict.Rank()), `">`, pill(row.Verdict), `</td><td><a href="#`, esc(anchors[row.outcome]), `">`, esc(row.check), `</a></td><td>`, esc(row.data),
 			`</td><td>`, esc(row.Name), `</td><td class="details">`, esc(format.Truncate(row.Details, 300)), `</td></tr>`)
 	}
 	p.add(`</tbody></table></div></section>`)
 }
 
-func (p *page) data(r *engine.Report) {
+func (p *page) data() {
+	r := p.report
 	p.add(`<section aria-labelledby="data"><h2 id="data">Data</h2><div class="card"><dl>`)
 	item := func(name, value string) {
 		if value != "" {
@@ -138,255 +243,34 @@ func (p *page) data(r *engine.Report) {
 	p.add(`</dl></div></section>`)
 }
 
-// some cuts a long list of names.
+// some cuts a long list of long names.
 func some(names []string) []string {
 	const most = 24
-	if len(names) <= most {
-		return names
+	out := make([]string, 0, most+1)
+	for _, n := range names[:min(len(names), most)] {
+		out = append(out, format.Truncate(n, 120))
 	}
-	return append(append([]string{}, names[:most]...), fmt.Sprintf("and %d more", len(names)-most))
-}
-
-// results writes one card for each check that ran, train beside test, the
-// worst first.
-func (p *page) results(r *engine.Report) {
-	var order []string
-	groups := make(map[string][]*engine.Outcome)
-	for _, o := range r.Ordered() {
-		if o.Err != nil {
-			continue
-		}
-		key := anchor(o) + fmt.Sprint(o.Args)
-		if groups[key] == nil {
-			order = append(order, key)
-		}
-		groups[key] = append(groups[key], o)
-	}
-	if len(order) == 0 {
-		return
-	}
-	p.add(`<section aria-labelledby="results"><h2 id="results">Results</h2>`)
-	seen := make(map[string]bool)
-	for _, key := range order {
-		group := groups[key]
-		if len(group) == 2 && group[0].Which == engine.Test {
-			group[0], group[1] = group[1], group[0]
-		}
-		id := anchor(group[0])
-		if seen[id] {
-			id = ""
-		}
-		seen[id] = true
-		p.card(id, group)
-	}
-	p.add(`</section>`)
-}
-
-func (p *page) card(id string, group []*engine.Outcome) {
-	o := group[0]
-	p.add(`<article class="card"`)
-	if id != "" {
-		p.add(` id="`, esc(id), `"`)
-	}
-	p.add(`><h3>`, esc(o.Header), `</h3><p class="soft">`, esc(o.Def.Summary), `</p><div class="sides`)
-	if len(group) == 1 || wide(group) {
-		p.add(` one`)
-	}
-	p.add(`">`)
-	for _, o := range group {
-		p.add(`<div class="side">`)
-		if o.Which != "" {
-			p.add(`<div class="sidename">`, map[engine.Which]string{engine.Train: "Train", engine.Test: "Test"}[o.Which], `</div>`)
-		}
-		if len(o.Conditions) > 0 {
-			p.add(`<ul class="conds">`)
-			for _, c := range o.Conditions {
-				p.add(`<li><div>`, pill(c.Verdict), `</div><div class="what">`, esc(c.Name), `<div class="details">`, esc(c.Details), `</div></div></li>`)
-			}
-			p.add(`</ul>`)
-		}
-		p.displays(o)
-		p.sampled(o)
-		p.add(`</div>`)
-	}
-	p.add(`</div>`)
-	p.params(o)
-	p.add(`</article>`)
-}
-
-// wide tells whether a result needs the whole width of the page.
-func wide(group []*engine.Outcome) bool {
-	for _, o := range group {
-		for _, d := range o.Result.Displays {
-			if t, ok := d.(engine.TableView); ok && len(t.Grid.Columns) > 6 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func (p *page) displays(o *engine.Outcome) {
-	if len(o.Result.Displays) == 0 {
-		p.add(`<p class="soft">Nothing found.</p>`)
-		return
-	}
-	inCharts := false
-	for _, d := range o.Result.Displays {
-		_, bar := d.(engine.BarChart)
-		if bar != inCharts {
-			if bar {
-				p.add(`<div class="charts">`)
-			} else {
-				p.add(`</div>`)
-			}
-			inCharts = bar
-		}
-		p.display(d)
-	}
-	if inCharts {
-		p.add(`</div>`)
-	}
-}
-
-func (p *page) display(d engine.Display) {
-	switch d := d.(type) {
-	case engine.Note:
-		p.add(`<p>`, esc(d.Text), `</p>`)
-	case engine.TableView:
-		p.table(d)
-	case engine.Heatmap:
-		p.figure(d.Title, heatmap(d))
-	case engine.LineChart:
-		p.figure(d.Title, lineChart(d))
-	case engine.BarChart:
-		p.figure(d.Title, barChart(d))
-	}
-}
-
-func (p *page) figure(title, content string) {
-	p.add(`<figure><figcaption>`, esc(title), `</figcaption>`, content, `</figure>`)
-}
-
-func (p *page) table(t engine.TableView) {
-	numbers := numeric(t.Grid)
-	p.add(`<h4>`, esc(t.Title), `</h4><div class="scroll tall" role="region" tabindex="0" aria-label="`, esc(t.Title), `"><table><thead><tr>`)
-	for i, c := range t.Grid.Columns {
-		class := ""
-		if numbers[i] {
-			class = ` class="num"`
-		}
-		p.add(`<th`, class, `>`, esc(c), `</th>`)
-	}
-	p.add(`</tr></thead><tbody>`)
-	for _, row := range t.Grid.Rows {
-		p.add(`<tr>`)
-		for i, cell := range row {
-			text, class := cellText(cell), ""
-			switch {
-			case numbers[i]:
-				class = ` class="num"`
-			case len(text) <= nowrap:
-				class = ` class="tight"`
-			default:
-				class = ` class="long"`
-			}
-			p.add(`<td`, class, `>`, esc(text), `</td>`)
-		}
-		p.add(`</tr>`)
-	}
-	p.add(`</tbody></table></div>`)
-}
-
-// numeric tells which columns hold numbers only, also as text; they are
-// aligned to the right. Missing cells do not count.
-func numeric(g engine.Grid) []bool {
-	out := make([]bool, len(g.Columns))
-	for i := range out {
-		found := false
-		for _, row := range g.Rows {
-			switch v := row[i].(type) {
-			case int, int64, float64:
-				found = true
-				continue
-			case string:
-				if v == "" || v == "nan" || v == "–" {
-					continue
-				}
-				if _, err := strconv.ParseFloat(strings.TrimSuffix(strings.ReplaceAll(v, ",", ""), "%"), 64); err == nil {
-					found = true
-					continue
-				}
-			}
-			found = false
-			break
-		}
-		out[i] = found
+	if len(names) > most {
+		out = append(out, fmt.Sprintf("and %d more", len(names)-most))
 	}
 	return out
 }
 
-// nowrap is the length up to which a cell stays on one line.
-const nowrap = 26
-
-func cellText(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return ""
-	case float64:
-		return short(v)
-	case int:
-		return format.Number(float64(v))
-	case string:
-		return format.Truncate(v, 160)
-	default:
-		return fmt.Sprint(v)
-	}
-}
-
-func (p *page) sampled(o *engine.Outcome) {
-	s := o.Sampled
-	used, total := s.Train+s.Test, s.TrainTotal+s.TestTotal
-	switch o.Which {
-	case engine.Train:
-		used, total = s.Train, s.TrainTotal
-	case engine.Test:
-		used, total = s.Test, s.TestTotal
-	}
-	if used < total {
-		p.add(`<p class="soft">Computed on a sample of `, format.Number(float64(used)), ` of `, format.Number(float64(total)), ` rows; n_samples sets its size.</p>`)
-	}
-}
-
-func (p *page) params(o *engine.Outcome) {
-	fields := o.Args.Object(o.Def.Params)
-	if len(fields) == 0 {
-		return
-	}
-	p.add(`<details><summary>Parameters</summary><dl>`)
-	for _, f := range fields {
-		text := "null"
-		if raw, err := marshal(f.Value); err == nil {
-			text = string(raw)
-		}
-		p.add(`<dt><code>`, esc(f.Key), `</code></dt><dd><code>`, esc(text), `</code></dd>`)
-	}
-	p.add(`</dl></details>`)
-}
-
-func (p *page) notRun(r *engine.Report) {
+func (p *page) notRun() {
 	var rows []*engine.Outcome
-	for i := range r.Outcomes {
-		if r.Outcomes[i].Err != nil {
-			rows = append(rows, &r.Outcomes[i])
+	for _, blamed := range []bool{true, false} { // what counts against the report first
+		for i := range p.report.Outcomes {
+			if o := &p.report.Outcomes[i]; o.Err != nil && o.NotRun() == blamed {
+				rows = append(rows, o)
+			}
 		}
 	}
 	if len(rows) == 0 {
 		return
 	}
 	p.add(`<section aria-labelledby="notrun"><h2 id="notrun">Checks that did not run</h2>`,
-		`<div class="scroll" role="region" aria-labelledby="notrun" tabindex="0" style="background:var(--card)"><table><thead><tr>`,
-		`<th>Status</th><th>Check</th><th>Data</th><th>Reason</th></tr></thead><tbody>`)
+		`<div class="scroll ground" role="region" aria-labelledby="notrun" tabindex="0"><table class="sort stack"><thead><tr>`,
+		`<th scope="col">Status</th><th scope="col">Check</th><th scope="col">Data</th><th scope="col">Reason</th></tr></thead><tbody>`)
 	for _, o := range rows {
 		status := `<span class="pill mute">skipped</span>`
 		reason := o.Err.Message
@@ -394,21 +278,11 @@ func (p *page) notRun(r *engine.Report) {
 			status = `<span class="pill error"><span aria-hidden="true">⁈</span> not run</span>`
 			reason = string(o.Err.Class) + ": " + reason
 		}
-		p.add(`<tr><td class="tight">`, status, `</td><td>`, esc(o.Header), `</td><td>`, esc(string(o.Which)), `</td><td class="details">`, esc(reason), `</td></tr>`)
+		p.add(`<tr><td class="tight">`, status, `</td><td>`, esc(o.Header), `</td><td>`, esc(string(o.Which)), `</td><td class="details">`, esc(format.Truncate(reason, mostDetails)))
+		for _, n := range o.Notes {
+			p.add("\n", esc(format.Truncate(n, mostDetails)))
+		}
+		p.add(`</td></tr>`)
 	}
 	p.add(`</tbody></table></div></section>`)
-}
-
-// short renders a number on an axis or beside a bar.
-func short(v float64) string {
-	switch abs := math.Abs(v); {
-	case math.IsNaN(v):
-		return "–"
-	case abs >= 1e6 || abs != 0 && abs < 1e-3:
-		return fmt.Sprintf("%.3g", v)
-	case abs >= 100:
-		return format.Number(math.Round(v))
-	default:
-		return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.3f", v), "0"), ".")
-	}
 }

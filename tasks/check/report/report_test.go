@@ -2,6 +2,8 @@ package report_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"io"
@@ -91,6 +93,15 @@ func TestJSON(t *testing.T) {
 func TestHTMLIsSelfContainedAndEscaped(t *testing.T) {
 	t.Parallel()
 	out := render(t, sample(), report.HTML)
+	start, end := strings.Index(out, "<script>"), strings.Index(out, "</script>")
+	if start < 0 || end < start {
+		t.Fatal("the page has no script")
+	}
+	digest := sha256.Sum256([]byte(out[start+len("<script>") : end]))
+	if !strings.Contains(out, "script-src 'sha256-"+base64.StdEncoding.EncodeToString(digest[:])+"'") {
+		t.Error("the page's policy does not fit its script")
+	}
+	out = out[:start] + out[end+len("</script>"):]
 	for _, bad := range []string{"<script", "http://", "https://", "javascript:", "src=", "url(", "@import", `alert("x")`} {
 		if strings.Contains(out, bad) {
 			t.Errorf("the page contains %q", bad)

@@ -5,20 +5,75 @@ import (
 	"math"
 	"strings"
 
-	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
 )
 
-// The plots are drawn in units of CSS pixels and scale down with the page.
+// The bounds of what plots draw; a note tells when something is left out.
 const (
-	mostClasses = 40 // rows and columns of a heat map
-	mostBars    = 60 // groups of a bar chart
-	mostSeries  = 8  // colours there are
+	mostClasses = 120 // rows and columns of a heat map
+	mostBars    = 40  // groups of a bar chart
+	mostSeries  = 8   // colours there are
+	mostLines   = 24  // curves on common axes
 )
 
-// svgTag opens a picture that screen readers announce by its description.
-func svgTag(w, h float64, description string) string {
-	return fmt.Sprintf(`<svg viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-label="%s">`, w, h, w, h, esc(description))
+// plot is a picture in the making, in units of CSS pixels; it scales down with
+// the page. What it shows is also said in its title and description.
+type plot struct {
+	b           strings.Builder
+	w, h        float64
+	title, desc string
+	// notes stand below the picture: what was left out.
+	notes []string
+	// legend names the series by their colours and patterns.
+	legend []legendEntry
+}
+
+// legendEntry is a line or a block of colour with its name.
+type legendEntry struct {
+	name   string
+	series int
+	line   bool
+}
+
+func (p *plot) addf(form string, args ...any) { fmt.Fprintf(&p.b, form, args...) }
+
+// text places a text; class is t-soft, t-on, t-small or several of them.
+func (p *plot) text(x, y float64, anchor, class, text string) {
+	p.addf(`<text x="%s" y="%s"`, px(x), px(y))
+	if anchor != "start" {
+		p.addf(` text-anchor="%s"`, anchor)
+	}
+	if class != "" {
+		p.addf(` class="%s"`, class)
+	}
+	p.addf(`>%s</text>`, esc(text))
+}
+
+// turned places a text turned by an angle in degrees.
+func (p *plot) turned(x, y, angle float64, anchor, class, text string) {
+	p.addf(`<text transform="translate(%s %s) rotate(%s)"`, px(x), px(y), px(angle))
+	if anchor != "start" {
+		p.addf(` text-anchor="%s"`, anchor)
+	}
+	if class != "" {
+		p.addf(` class="%s"`, class)
+	}
+	p.addf(`>%s</text>`, esc(text))
+}
+
+// svg closes the picture. The id makes its parts unique on the page.
+func (p *plot) svg(id string) string {
+	return fmt.Sprintf(`<svg viewBox="0 0 %s %s" width="%s" height="%s" role="img" aria-labelledby="%s-t %s-d"><title id="%s-t">%s</title><desc id="%s-d">%s</desc>%s</svg>`,
+		px(p.w), px(p.h), px(p.w), px(p.h), id, id, id, esc(p.title), id, esc(format.Truncate(p.desc, 600)), p.b.String())
+}
+
+// px writes a coordinate with one digit after the point, where it has one.
+func px(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "0"
+	}
+	s := fmt.Sprintf("%.1f", v)
+	return strings.TrimSuffix(s, ".0")
 }
 
 // textWidth estimates the width of a text at 12 pixels, for a wide font:
@@ -44,119 +99,112 @@ func textWidth(s string) float64 {
 
 // fit cuts a text to a width in pixels.
 func fit(s string, width float64) string {
+	s = strings.Join(strings.Fields(s), " ")
 	if textWidth(s) <= width {
 		return s
 	}
 	r := []rune(s)
+	if len(r) > 200 {
+		r = r[:200]
+	}
 	for len(r) > 1 && textWidth(string(r))+8 > width {
 		r = r[:len(r)-1]
 	}
-	return string(r) + "…"
+	return strings.TrimRight(string(r), " ") + "…"
 }
 
-func label(b *strings.Builder, x, y float64, anchor, class, text string) {
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" class="%s">%s</text>`, x, y, anchor, class, esc(text))
+// widest is the width of the widest text, at most the bound.
+func widest(names []string, bound float64) float64 {
+	w := 0.0
+	for _, n := range names {
+		w = max(w, min(textWidth(n), bound))
+	}
+	return w
 }
 
-// heatmap draws a matrix of counts.
-func heatmap(h engine.Heatmap) string {
-	n, m := min(len(h.Rows), mostClasses), min(len(h.Cols), mostClasses)
-	if n == 0 || m == 0 {
-		return ""
-	}
-	largest := 0.0
-	for i := range n {
-		for j := range m {
-			largest = max(largest, h.Values[i][j])
-		}
-	}
-	cell := min(76, max(16, 300/float64(max(n, m))))
-	if max(n, m) <= 12 {
-		cell = max(cell, textWidth(short(largest))+4) // few cells: room for every number
-	}
-	left := 30.0
-	for _, name := range h.Rows[:n] {
-		left = max(left, min(textWidth(name), 130)+34)
-	}
-	slanted := false
-	for _, name := range h.Cols[:m] {
-		slanted = slanted || textWidth(name) > cell-4
-	}
-	top := 42.0
-	if slanted {
-		longest := 0.0
-		for _, name := range h.Cols[:m] {
-			longest = max(longest, min(textWidth(name), 110))
-		}
-		top = 34 + longest*0.72
-	}
-	w, height := left+cell*float64(m)+4, top+cell*float64(n)+4
-	if slanted {
-		w += 70 // the last slanted label
-	}
-	var b strings.Builder
-	b.WriteString(svgTag(max(w, 220), height, h.Title+": "+h.RowName+" down, "+h.ColName+" across"))
-	label(&b, left+cell*float64(m)/2, 14, "middle", "t-soft", h.ColName)
-	fmt.Fprintf(&b, `<text transform="translate(13 %.1f) rotate(-90)" text-anchor="middle" class="t-soft">%s</text>`, top+cell*float64(n)/2, esc(h.RowName))
-	for j, name := range h.Cols[:m] {
-		x := left + cell*(float64(j)+.5)
-		if slanted {
-			fmt.Fprintf(&b, `<text transform="translate(%.1f %.1f) rotate(-45)">%s</text>`, x, top-7, esc(fit(name, 110)))
-		} else {
-			label(&b, x, top-9, "middle", "", name)
-		}
-	}
-	for i, name := range h.Rows[:n] {
-		y := top + cell*float64(i)
-		label(&b, left-9, y+cell/2+4, "end", "", fit(name, 130))
-		for j := range m {
-			shade := h.Values[i][j] / max(largest, 1)
-			text := short(h.Values[i][j])
-			title := fmt.Sprintf("%s %s, %s %s: %s", h.RowName, h.Rows[i], h.ColName, h.Cols[j], text)
-			if h.Shares != nil {
-				shade = h.Shares[i][j]
-				title += " (" + format.Percent(shade) + " of the row)"
-			}
-			fmt.Fprintf(&b, `<g><title>%s</title><rect class="cell" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="5" fill="var(--head)"/>`,
-				esc(title), left+cell*float64(j), y, cell, cell)
-			if shade > 0 {
-				fmt.Fprintf(&b, `<rect class="cell" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="5" fill="var(--accent)" fill-opacity="%.3f"/>`,
-					left+cell*float64(j), y, cell, cell, shadeOpacity(shade))
-			}
-			heatText(&b, left+cell*(float64(j)+.5), y+cell/2, cell, shade, text, h.Shares != nil)
-			b.WriteString(`</g>`)
-		}
-	}
-	b.WriteString(`</svg>`)
-	if len(h.Rows) > n || len(h.Cols) > m {
-		fmt.Fprintf(&b, `<p class="soft">The first %d of %d classes are drawn; the JSON report holds all.</p>`, max(n, m), max(len(h.Rows), len(h.Cols)))
-	}
-	return b.String()
+// axes is the frame of a chart with numbers on both axes.
+type axes struct {
+	left, top, width, height float64
+	xMin, xMax, yMin, yMax   float64
 }
 
-// shadeOpacity leaves a gap between light shades with dark text and strong
-// shades with light text, so that either is readable.
-func shadeOpacity(share float64) float64 {
-	if share >= .5 {
-		return .78 + .22*(share-.5)/.5
-	}
-	return .06 + .34*share/.5
+// newAxes makes a frame whose ranges are finite and not empty.
+func newAxes(xMin, xMax, yMin, yMax float64) axes {
+	a := axes{left: 54, top: 14, width: 340, height: 236}
+	a.xMin, a.xMax = span(xMin, xMax)
+	a.yMin, a.yMax = span(yMin, yMax)
+	return a
 }
 
-func heatText(b *strings.Builder, x, y, cell, shade float64, text string, shares bool) {
-	if textWidth(text) > cell-2 {
-		return // the tooltip holds it
+func span(lo, hi float64) (float64, float64) {
+	if math.IsNaN(lo) || math.IsInf(lo, 0) {
+		lo = 0
 	}
-	class := ""
-	if shade >= .5 {
-		class = "on"
+	if math.IsNaN(hi) || math.IsInf(hi, 0) {
+		hi = lo + 1
 	}
-	if !shares || cell < 52 {
-		label(b, x, y+4, "middle", class, text)
-		return
+	if lo > hi {
+		lo, hi = hi, lo
 	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle" class="%s" style="font-size:15px;font-weight:600">%s</text>`, x, y-1, class, esc(text))
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle" class="%s">%s</text>`, x, y+16, class, esc(fmt.Sprintf("%.0f%%", shade*100)))
+	if hi-lo <= math.Abs(hi)*1e-12 || hi == lo {
+		pad := max(math.Abs(lo)*.01, .5)
+		return lo - pad, hi + pad
+	}
+	return lo, hi
+}
+
+func (a axes) x(v float64) float64 { return a.left + a.width*unit(v, a.xMin, a.xMax) }
+func (a axes) y(v float64) float64 { return a.top + a.height*(1-unit(v, a.yMin, a.yMax)) }
+
+// unit places v between lo and hi as 0 to 1; values outside lie on the edge.
+func unit(v, lo, hi float64) float64 {
+	f := (v - lo) / (hi - lo)
+	if math.IsNaN(f) {
+		return 0
+	}
+	return min(max(f, 0), 1)
+}
+
+// draw begins a plot with grid lines at round numbers and the axes' names.
+func (a axes) draw(title, xName, yName string) *plot {
+	p := &plot{w: a.left + a.width + 20, h: a.top + a.height + 46, title: title}
+	for _, t := range ticks(a.yMin, a.yMax, 5) {
+		p.addf(`<path class="axis" d="M%s %sH%s"/>`, px(a.left), px(a.y(t)), px(a.left+a.width))
+		p.text(a.left-7, a.y(t)+4, "end", "t-soft", short(t))
+	}
+	last := math.Inf(-1)
+	for _, t := range ticks(a.xMin, a.xMax, 5) {
+		p.addf(`<path class="axis" d="M%s %sV%s"/>`, px(a.x(t)), px(a.top), px(a.top+a.height))
+		w := textWidth(short(t)) / 2
+		if a.x(t)-w < last+4 || a.x(t)+w > p.w { // no room beside the one before, or at the edge
+			continue
+		}
+		p.text(a.x(t), a.top+a.height+17, "middle", "t-soft", short(t))
+		last = a.x(t) + w
+	}
+	p.text(a.left+a.width/2, a.top+a.height+38, "middle", "t-soft", fit(xName, a.width))
+	p.turned(13, a.top+a.height/2, -90, "middle", "t-soft", fit(yName, a.height))
+	return p
+}
+
+// ticks are at most about n round numbers between lo and hi.
+func ticks(lo, hi float64, n int) []float64 {
+	raw := (hi - lo) / float64(n)
+	if !(raw > 0) || math.IsInf(raw, 0) {
+		return nil
+	}
+	step := math.Pow(10, math.Floor(math.Log10(raw)))
+	for _, f := range []float64{1, 2, 5, 10} {
+		if step*f >= raw*.999 {
+			step *= f
+			break
+		}
+	}
+	var out []float64
+	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9 && len(out) < 20; i++ {
+		out = append(out, i*step)
+	}
+	return out
 }
 
 // dashes tell lines apart without colour.
@@ -166,107 +214,46 @@ var dashes = [mostSeries]string{"", "7 4", "2 4", "10 3 2 3", "5 2", "1 3", "12 
 // than that of the line it shares its colour with.
 func dash(i int) string { return dashes[(i+i/mostSeries*3)%mostSeries] }
 
-// lineChart draws curves and their legend.
-func lineChart(c engine.LineChart) string {
-	const left, top, width, height, right, bottom = 46.0, 10.0, 330.0, 280.0, 14.0, 44.0
+// strokeDash is the attribute of a dashed line, if it is one.
+func strokeDash(i int) string {
+	if d := dash(i); d != "" {
+		return ` stroke-dasharray="` + d + `"`
+	}
+	return ""
+}
+
+// legendHTML lists the series below a plot.
+func (p *plot) legendHTML() string {
+	if len(p.legend) == 0 {
+		return ""
+	}
 	var b strings.Builder
-	names := make([]string, len(c.Lines))
-	for i, l := range c.Lines {
-		names[i] = l.Name
-	}
-	b.WriteString(svgTag(left+width+right, top+height+bottom, c.Title+": "+strings.Join(names, ", ")))
-	px := func(x float64) float64 { return left + width*(x-c.XMin)/(c.XMax-c.XMin) }
-	py := func(y float64) float64 { return top + height*(1-(y-c.YMin)/(c.YMax-c.YMin)) }
-	for i := range 5 {
-		f := float64(i) / 4
-		x, y := c.XMin+f*(c.XMax-c.XMin), c.YMin+f*(c.YMax-c.YMin)
-		fmt.Fprintf(&b, `<path class="axis" d="M%.1f %.1fH%.1f"/><path class="axis" d="M%.1f %.1fV%.1f"/>`, left, py(y), left+width, px(x), top, top+height)
-		label(&b, left-8, py(y)+4, "end", "t-soft", short(y))
-		label(&b, px(x), top+height+17, "middle", "t-soft", short(x))
-	}
-	label(&b, left+width/2, top+height+37, "middle", "t-soft", c.XName)
-	fmt.Fprintf(&b, `<text transform="translate(12 %.1f) rotate(-90)" text-anchor="middle" class="t-soft">%s</text>`, top+height/2, esc(c.YName))
-	if c.Diagonal {
-		fmt.Fprintf(&b, `<path class="diag" d="M%.1f %.1fL%.1f %.1f"/>`, px(c.XMin), py(c.YMin), px(c.XMax), py(c.YMax))
-	}
-	for i, l := range c.Lines {
-		var d strings.Builder
-		for k := range l.X {
-			fmt.Fprintf(&d, "%s%.1f %.1f", map[bool]string{true: "M", false: "L"}[k == 0], px(l.X[k]), py(l.Y[k]))
+	b.WriteString(`<ul class="legend">`)
+	for _, e := range p.legend {
+		if e.line {
+			fmt.Fprintf(&b, `<li><svg width="26" height="10" aria-hidden="true"><path d="M1 5H25" class="l%d"%s/></svg>%s</li>`, e.series%mostSeries, strokeDash(e.series), esc(format.Truncate(e.name, 80)))
+		} else {
+			fmt.Fprintf(&b, `<li><svg width="12" height="12" aria-hidden="true"><rect width="12" height="12" rx="3" class="f%d"/></svg>%s</li>`, e.series%mostSeries, esc(format.Truncate(e.name, 80)))
 		}
-		fmt.Fprintf(&b, `<path d="%s" fill="none" stroke="var(--s%d)" stroke-width="2.2" stroke-linejoin="round" stroke-dasharray="%s"><title>%s</title></path>`,
-			d.String(), i%mostSeries, dash(i), esc(l.Name))
-		if l.Mark >= 0 && l.Mark < len(l.X) {
-			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="4.5" fill="var(--card)" stroke="var(--s%d)" stroke-width="2"><title>%s: %s</title></circle>`,
-				px(l.X[l.Mark]), py(l.Y[l.Mark]), i%mostSeries, esc(l.Name), esc(l.MarkText))
-		}
-	}
-	b.WriteString(`</svg><ul class="legend">`)
-	for i, l := range c.Lines {
-		fmt.Fprintf(&b, `<li><svg width="26" height="10" aria-hidden="true"><path d="M1 5H25" stroke="var(--s%d)" stroke-width="2.4" stroke-dasharray="%s"/></svg>%s</li>`,
-			i%mostSeries, dash(i), esc(l.Name))
 	}
 	b.WriteString(`</ul>`)
 	return b.String()
 }
 
-// barChart draws groups of horizontal bars, so that long labels fit.
-func barChart(c engine.BarChart) string {
-	groups := c.Groups[:min(len(c.Groups), mostBars)]
-	lo, hi := domain(groups)
-	const bar, gap, top, width = 15.0, 11.0, 6.0, 180.0
-	left := 20.0
-	for _, g := range groups {
-		left = max(left, min(textWidth(g.Label), 130)+12)
+// short renders a number on an axis or beside a bar.
+func short(v float64) string {
+	switch abs := math.Abs(v); {
+	case math.IsNaN(v):
+		return "–"
+	case math.IsInf(v, 1):
+		return "∞"
+	case math.IsInf(v, -1):
+		return "−∞"
+	case abs >= 1e6 || abs != 0 && abs < 1e-3:
+		return fmt.Sprintf("%.3g", v)
+	case abs >= 100:
+		return format.Number(math.Round(v))
+	default:
+		return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.3f", v), "0"), ".")
 	}
-	series := float64(len(c.Series))
-	height := top + float64(len(groups))*(bar*series+gap) + 20
-	var b strings.Builder
-	b.WriteString(svgTag(left+width+64, height, c.Title+" of "+strings.Join(c.Series, " and ")))
-	px := func(v float64) float64 { return left + width*(v-lo)/(hi-lo) }
-	for _, tick := range []float64{lo, (lo + hi) / 2, hi} {
-		fmt.Fprintf(&b, `<path class="axis" d="M%.1f %.1fV%.1f"/>`, px(tick), top, height-18)
-		label(&b, px(tick), height-4, "middle", "t-soft", short(tick))
-	}
-	for i, g := range groups {
-		y := top + float64(i)*(bar*series+gap) + gap/2
-		label(&b, left-8, y+bar*series/2+4, "end", "", fit(g.Label, 130))
-		for k, v := range g.Values {
-			at := y + bar*float64(k)
-			title := esc(fmt.Sprintf("%s, %s: %s", g.Label, c.Series[k], short(v)))
-			if math.IsNaN(v) {
-				label(&b, px(0)+5, at+bar-4, "start", "t-soft", "no value")
-				continue
-			}
-			from, to := min(px(0), px(v)), max(px(0), px(v))
-			fmt.Fprintf(&b, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2.5" fill="var(--s%d)"><title>%s</title></rect>`,
-				from, at+1, max(to-from, 1), bar-2, k%mostSeries, title)
-			label(&b, to+6, at+bar-4, "start", "", short(v))
-		}
-	}
-	b.WriteString(`</svg><ul class="legend">`)
-	for k, name := range c.Series {
-		fmt.Fprintf(&b, `<li><svg width="12" height="12" aria-hidden="true"><rect width="12" height="12" rx="3" fill="var(--s%d)"/></svg>%s</li>`, k%mostSeries, esc(name))
-	}
-	b.WriteString(`</ul>`)
-	if len(c.Groups) > len(groups) {
-		fmt.Fprintf(&b, `<p class="soft">The first %d of %d are drawn.</p>`, len(groups), len(c.Groups))
-	}
-	return b.String()
-}
-
-// domain is the range of an axis that shows all values and zero; scores from
-// 0 to 1 get that whole range.
-func domain(groups []engine.BarGroup) (lo, hi float64) {
-	for _, g := range groups {
-		for _, v := range g.Values {
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				lo, hi = min(lo, v), max(hi, v)
-			}
-		}
-	}
-	if lo == 0 && hi <= 1 {
-		return 0, 1
-	}
-	return lo, hi
 }
