@@ -46,9 +46,13 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "look")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.CommandContext(t.Context(), path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
 		"--no-first-run", "--disable-extensions", "--disable-background-networking", "--force-color-profile=srgb",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
+		"--user-data-dir="+profile, "--remote-debugging-pipe", "about:blank")
 	cmd.ExtraFiles = []*os.File{toRead, fromWrite} // descriptors 3 and 4
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -60,6 +64,7 @@ func newBrowser(t *testing.T) *browser {
 		_ = toWrite.Close()
 		_ = cmd.Wait()
 		_ = fromRead.Close()
+		remove(t, profile)
 	})
 	_ = toRead.Close()
 	_ = fromWrite.Close()
@@ -73,6 +78,21 @@ func newBrowser(t *testing.T) *browser {
 	b.session = attached.SessionID
 	b.do("Page.enable", nil, nil)
 	return b
+}
+
+// remove deletes the browser's files; its helpers may write a little longer
+// than it lives.
+func remove(t *testing.T, dir string) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 100 {
+		if os.RemoveAll(dir) == nil {
+			return
+		}
+		<-tick.C
+	}
+	t.Errorf("the browser still writes into %s", dir)
 }
 
 // message is one in either direction.

@@ -17,7 +17,7 @@ const (
 	pageSize    = 1_850_000    // bytes; what comes after is left out
 	plotSize    = 400_000      // bytes of one plot
 	nowrap      = 26           // characters up to which a cell stays on one line
-	wideTable   = 6            // columns from which a table takes the whole width
+	wideTable   = 560.0        // width from which a table takes that of the page
 	widePlot    = 420.0 + 1e-9 // width from which a plot does, and scrolls on narrow pages
 )
 
@@ -150,7 +150,7 @@ func (p *page) wide(group []*engine.Outcome) bool {
 		for _, d := range o.Result.Displays {
 			switch d := d.(type) {
 			case engine.TableView:
-				if len(d.Grid.Columns) > wideTable {
+				if tableWidth(d.Grid) > wideTable {
 					return true
 				}
 			case engine.Heatmap:
@@ -161,6 +161,21 @@ func (p *page) wide(group []*engine.Outcome) bool {
 		}
 	}
 	return false
+}
+
+// tableWidth estimates the width that a table would like to have.
+func tableWidth(g engine.Grid) float64 {
+	total := 0.0
+	for i, c := range g.Columns {
+		w := textWidth(c)
+		for _, row := range g.Rows[:min(len(g.Rows), 20)] {
+			if i < len(row) {
+				w = max(w, textWidth(cellText(row[i])))
+			}
+		}
+		total += min(w, 240)*1.1 + 24
+	}
+	return total
 }
 
 func (p *page) displays(o *engine.Outcome) {
@@ -343,7 +358,7 @@ func (p *page) sampled(o *engine.Outcome) {
 		used, total = s.Test, s.TestTotal
 	}
 	if used < total {
-		p.add(`<p class="soft">Computed on a sample of `, format.Number(float64(used)), ` of `, format.Number(float64(total)), ` rows; n_samples sets its size.</p>`)
+		p.add(`<p class="foot">Computed on a sample of `, format.Number(float64(used)), ` of `, format.Number(float64(total)), ` rows; n_samples sets its size.</p>`)
 	}
 }
 

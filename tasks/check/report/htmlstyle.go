@@ -5,7 +5,7 @@ package report
 // meaning rests on colour alone.
 const pageStyle = `
 :root{color-scheme:light dark;
---bg:#f5f6f8;--card:#fff;--ink:#16202c;--soft:#526070;--line:#dfe4ea;--head:#eef1f5;--accent:#1f5fbf;--on-accent:#fff;--cold:#a8480a;
+--bg:#f5f6f8;--card:#fff;--ink:#16202c;--soft:#526070;--line:#dfe4ea;--head:#eef1f5;--accent:#1f5fbf;--on-accent:#fff;--cold:#964006;
 --pass:#146c34;--pass-bg:#e2f5e8;--warn:#7a4600;--warn-bg:#fdf0d5;--fail:#b3161b;--fail-bg:#fde6e6;--error:#7a2ea0;--error-bg:#f4e6fb;--mute-bg:#e9edf2;
 --s0:#2563c9;--s1:#d9660c;--s2:#0f8a5f;--s3:#b3329b;--s4:#8a6d00;--s5:#0c86a6;--s6:#c22f45;--s7:#6a4bd1;
 --c0:#8fb4ee;--c1:#5d8fdc;--c2:#8a63bd;--c3:#b23f82;--c4:#b3161b}
@@ -44,7 +44,7 @@ p{margin:6px 0;overflow-wrap:anywhere}.soft{color:var(--soft)}
 .toc{font-size:14px}.toc summary{font-weight:650;color:var(--ink)}.toc details{margin:18px 0 0;background:var(--card);border:1px solid var(--line);border-radius:12px;padding:10px 16px}
 .tocbox{max-height:216px;overflow:auto;overscroll-behavior:contain}
 .toc ul{list-style:none;margin:4px 0;padding:0}.toc p{margin:12px 0 2px;font-size:12.5px;color:var(--soft);font-weight:600}
-.toc a{display:flex;gap:8px;align-items:flex-start;padding:3px 6px;margin:0 -2px;color:var(--ink);text-decoration:none;border-radius:6px;line-height:1.4;overflow-wrap:anywhere}
+.toc a{display:flex;gap:8px;align-items:flex-start;padding:3px 6px;color:var(--ink);text-decoration:none;border-radius:6px;line-height:1.4;overflow-wrap:anywhere}
 .toc a:hover{background:var(--head);text-decoration:underline}.toc a:focus-visible{outline-offset:-2px}
 .dot{flex:none;width:19px;height:19px;border-radius:50%;font-size:11px;line-height:19px;text-align:center;font-weight:700}
 @media (min-width:1080px){
@@ -105,6 +105,7 @@ svg .area{fill-opacity:.2}
 details{font-size:14px}summary{cursor:pointer;color:var(--soft);width:max-content;max-width:100%}.method{margin-top:14px}
 code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}p code{background:var(--head);border-radius:4px;padding:1px 4px}
 dl{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:4px 18px;margin:8px 0}dt{color:var(--soft);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}
+.foot{color:var(--soft);font-size:13px;margin-top:12px}
 .up{text-align:right;font-size:13px;margin:6px 0 0}
 @media (max-width:640px){
 header,footer,.frame{padding-left:14px;padding-right:14px}.card{padding:15px 14px 10px}h1{font-size:23px}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"aloft/tasks/check/format"
@@ -133,6 +134,9 @@ func newAxes(xMin, xMax, yMin, yMax float64) axes {
 	a := axes{left: 54, top: 14, width: 340, height: 236}
 	a.xMin, a.xMax = span(xMin, xMax)
 	a.yMin, a.yMax = span(yMin, yMax)
+	room := widest(tickTexts(ticks(a.yMin, a.yMax, 5)), 80)
+	a.left = max(a.left, 32+room)
+	a.width = 394 - a.left
 	return a
 }
 
@@ -168,18 +172,21 @@ func unit(v, lo, hi float64) float64 {
 // draw begins a plot with grid lines at round numbers and the axes' names.
 func (a axes) draw(title, xName, yName string) *plot {
 	p := &plot{w: a.left + a.width + 20, h: a.top + a.height + 46, title: title}
-	for _, t := range ticks(a.yMin, a.yMax, 5) {
-		p.addf(`<path class="axis" d="M%s %sH%s"/>`, px(a.left), px(a.y(t)), px(a.left+a.width))
-		p.text(a.left-7, a.y(t)+4, "end", "t-soft", short(t))
+	at := ticks(a.yMin, a.yMax, 5)
+	for i, text := range tickTexts(at) {
+		p.addf(`<path class="axis" d="M%s %sH%s"/>`, px(a.left), px(a.y(at[i])), px(a.left+a.width))
+		p.text(a.left-7, a.y(at[i])+4, "end", "t-soft", text)
 	}
 	last := math.Inf(-1)
-	for _, t := range ticks(a.xMin, a.xMax, 5) {
+	at = ticks(a.xMin, a.xMax, 5)
+	for i, text := range tickTexts(at) {
+		t := at[i]
 		p.addf(`<path class="axis" d="M%s %sV%s"/>`, px(a.x(t)), px(a.top), px(a.top+a.height))
-		w := textWidth(short(t)) / 2
+		w := textWidth(text) / 2
 		if a.x(t)-w < last+4 || a.x(t)+w > p.w { // no room beside the one before, or at the edge
 			continue
 		}
-		p.text(a.x(t), a.top+a.height+17, "middle", "t-soft", short(t))
+		p.text(a.x(t), a.top+a.height+17, "middle", "t-soft", text)
 		last = a.x(t) + w
 	}
 	p.text(a.left+a.width/2, a.top+a.height+38, "middle", "t-soft", fit(xName, a.width))
@@ -203,6 +210,39 @@ func ticks(lo, hi float64, n int) []float64 {
 	var out []float64
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9 && len(out) < 20; i++ {
 		out = append(out, i*step)
+	}
+	return out
+}
+
+// tickTexts writes the numbers of an axis, all with the same digits and unit.
+func tickTexts(at []float64) []string {
+	out := make([]string, len(at))
+	if len(at) < 2 {
+		for i, t := range at {
+			out[i] = short(t)
+		}
+		return out
+	}
+	step, most := at[1]-at[0], max(math.Abs(at[0]), math.Abs(at[len(at)-1]))
+	scale, suffix := 1.0, ""
+	for _, s := range []struct {
+		scale  float64
+		suffix string
+	}{{1e3, "k"}, {1e6, "M"}, {1e9, "G"}} {
+		if most >= 10*s.scale && step >= s.scale/100 {
+			scale, suffix = s.scale, s.suffix
+		}
+	}
+	digits := max(0, int(math.Ceil(-math.Log10(step/scale)-1e-9)))
+	for i, t := range at {
+		switch {
+		case digits > 5 || most >= 1e13:
+			out[i] = fmt.Sprintf("%.4g", t)
+		case t == 0 || math.Abs(t) < step/2:
+			out[i] = "0"
+		default:
+			out[i] = strconv.FormatFloat(t/scale, 'f', digits, 64) + suffix
+		}
 	}
 	return out
 }

@@ -32,10 +32,12 @@ func barChart(c engine.BarChart) *plot {
 	p := &plot{w: 414, h: height + 18, title: c.Title}
 	at := func(v float64) float64 { return left + width*unit(v, lo, hi) }
 	last := math.Inf(-1)
-	for _, t := range ticks(lo, hi, 4) {
+	marks := ticks(lo, hi, 4)
+	for i, text := range tickTexts(marks) {
+		t := marks[i]
 		p.addf(`<path class="axis" d="M%s %sV%s"/>`, px(at(t)), px(top), px(height))
-		if w := textWidth(short(t)) / 2; at(t)-w > last+6 {
-			p.text(at(t), height+14, "middle", "t-soft", short(t))
+		if w := textWidth(text) / 2; at(t)-w > last+6 {
+			p.text(at(t), height+14, "middle", "t-soft", text)
 			last = at(t) + w
 		}
 	}

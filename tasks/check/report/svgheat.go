@@ -39,7 +39,7 @@ func heatmap(h engine.Heatmap) *plot {
 			}
 		}
 	}
-	l := layHeat(h, n, m, largest)
+	l := layHeat(h, n, m)
 	p := &plot{w: l.left + l.cell*float64(m) + 6, h: l.top + l.cell*float64(n) + 6, title: h.Title}
 	if l.slanted {
 		p.w += l.colTop // the last slanted name
@@ -61,7 +61,7 @@ func heatmap(h engine.Heatmap) *plot {
 		p.heatCells(h, l, shade)
 	}
 	if l.cell < 26 { // numbers do not fit: a key of the shades
-		p.heatKey(l, largest, negative, h.Shares != nil)
+		p.heatKey(largest, negative, h.Shares != nil)
 	}
 	p.desc = describeHeat(h, n, m)
 	if len(h.Rows) > n || len(h.Cols) > m {
@@ -70,16 +70,16 @@ func heatmap(h engine.Heatmap) *plot {
 	return p
 }
 
-func layHeat(h engine.Heatmap, n, m int, largest float64) heatLayout {
+func layHeat(h engine.Heatmap, n, m int) heatLayout {
 	l := heatLayout{rows: n, cols: m, cell: min(76, max(11, 330/float64(max(n, m))))}
+	numbers := 0.0
 	if max(n, m) <= 12 { // few cells: room for every number
-		widestNumber := 0.0
 		for i := range n {
 			for j := range m {
-				widestNumber = max(widestNumber, textWidth(short(h.Values[i][j])))
+				numbers = max(numbers, textWidth(short(h.Values[i][j]))+6)
 			}
 		}
-		l.cell = max(l.cell, min(widestNumber+6, 64))
+		l.cell = max(l.cell, min(numbers, 64))
 	}
 	l.small = l.cell < 15
 	l.steep = l.cell < 23
@@ -102,6 +102,10 @@ func layHeat(h engine.Heatmap, n, m int, largest float64) heatLayout {
 		l.top = 36 + l.colTop
 	default:
 		l.top = 44
+	}
+	// Beside each other where the numbers allow it.
+	if room := (widePlot - 7 - l.left - l.colTop) / float64(m); !l.steep && l.cell > room && room >= max(40, numbers) {
+		l.cell = room
 	}
 	return l
 }
@@ -212,7 +216,7 @@ func (p *plot) heatShades(l heatLayout, shade func(i, j int) float64) {
 }
 
 // heatKey explains the shades below the matrix.
-func (p *plot) heatKey(l heatLayout, largest float64, negative, shares bool) {
+func (p *plot) heatKey(largest float64, negative, shares bool) {
 	const w, steps = 26.0, 6
 	if shares {
 		largest, negative = 1, false
@@ -239,17 +243,22 @@ func (p *plot) heatKey(l heatLayout, largest float64, negative, shares bool) {
 	p.text(x+8, y+11, "start", "t-soft", short(largest))
 	p.w = max(p.w, x+12+textWidth(short(largest)))
 	p.h += 24
-	_ = l
 }
 
 // describeHeat names the strongest cells off the diagonal.
 func describeHeat(h engine.Heatmap, n, m int) string {
 	type spot struct{ i, j int }
 	var spots []spot
-	symmetric := slices.Equal(h.Rows, h.Cols)
+	symmetric := n == m && slices.Equal(h.Rows, h.Cols)
+	mirrored := symmetric
+	for i := range n {
+		for j := 0; mirrored && j < i; j++ {
+			mirrored = h.Values[i][j] == h.Values[j][i]
+		}
+	}
 	for i := range n {
 		for j := range m {
-			if v := h.Values[i][j]; ok(v) && v != 0 && !(symmetric && i == j) && !(h.Shares == nil && symmetric && j < i) {
+			if v := h.Values[i][j]; ok(v) && v != 0 && !(symmetric && i == j) && !(mirrored && j < i) {
 				spots = append(spots, spot{i, j})
 			}
 		}

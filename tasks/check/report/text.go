@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"aloft/tasks/check/engine"
+	"aloft/tasks/check/format"
 )
 
 // TextOptions say how a terminal shows the report.
@@ -172,9 +173,9 @@ func conditionRows(r *engine.Report) []conditionRow {
 
 // headline lists what the report is about.
 func headline(r *engine.Report) []string {
-	parts := []string{r.Name, r.Suite, fmt.Sprintf("%d train rows", r.Train.Rows)}
+	parts := []string{r.Name, r.Suite, format.Number(float64(r.Train.Rows)) + " train rows"}
 	if r.Test != nil {
-		parts = append(parts, fmt.Sprintf("%d test rows", r.Test.Rows))
+		parts = append(parts, format.Number(float64(r.Test.Rows))+" test rows")
 	}
 	if r.Task != engine.Unknown {
 		parts = append(parts, string(r.Task))

@@ -24,7 +24,7 @@
     if ((style.overflowX === "auto") && el.scrollWidth > el.clientWidth + 1 && el.tabIndex < 0 && !el.querySelector("a, button")) tell("scrolls, but not by keyboard", el);
   }
   for (const cell of document.querySelectorAll("td, th, .toc a, .pill, .tile span, .tile b, .legend li")) {
-    if (hidden(cell)) continue;
+    if (hidden(cell) || !cell.textContent.trim()) continue;
     const range = document.createRange(); range.selectNodeContents(cell);
     const inner = range.getBoundingClientRect(), outer = cell.getBoundingClientRect();
     if (inner.right > outer.right + 1.5 || inner.left < outer.left - 1.5) tell("text leaves its cell", cell, `${inner.right} > ${outer.right}`);
@@ -51,10 +51,12 @@
     if (!svg.querySelector("title").textContent || !svg.querySelector("desc").textContent) tell("a picture without title or description", svg);
     for (const id of svg.getAttribute("aria-labelledby").split(" ")) if (!document.getElementById(id)) tell("a picture's label is missing", svg);
     const texts = [...svg.querySelectorAll("text")].filter(t => t.textContent.trim()).map(el => ({el, box: corners(el)}));
+    for (const t of texts) { t.from = Math.min(...t.box.map(c => c[0])); t.to = Math.max(...t.box.map(c => c[0])); }
+    texts.sort((s, t) => s.from - t.from);
     for (const t of texts) for (const [x, y] of t.box) {
       if (x < frame.left - 1 || x > frame.right + 1 || y < frame.top - 1 || y > frame.bottom + 1) { tell("text leaves the picture", t.el, svg.querySelector("title").textContent.slice(0, 60)); break; }
     }
-    for (let i = 0; i < texts.length; i++) for (let j = i + 1; j < texts.length; j++)
+    for (let i = 0; i < texts.length; i++) for (let j = i + 1; j < texts.length && texts[j].from < texts[i].to; j++)
       if (!apart(texts[i].box, texts[j].box)) tell("texts on each other", texts[i].el, `and "${texts[j].el.textContent}" in ${svg.querySelector("title").textContent.slice(0, 60)}`);
     for (const t of texts) { // small type is for large matrices only
       const scale = t.el.getScreenCTM().a || Math.abs(t.el.getScreenCTM().b);
