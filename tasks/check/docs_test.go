@@ -90,6 +90,8 @@ func params(b *strings.Builder, indent string, list []engine.Param) {
 			def = v
 		case float64:
 			def = format.Param(v)
+		case engine.Object:
+			def = "{}"
 		case nil:
 			if p.Required {
 				def = "required"
@@ -98,6 +100,9 @@ func params(b *strings.Builder, indent string, list []engine.Param) {
 			def = fmt.Sprint(v)
 		}
 		note := ""
+		if p.Compat != nil {
+			note = fmt.Sprintf(" (%v with compat deepchecks)", p.Compat)
+		}
 		if p.CompatOnly {
 			note = " (compat deepchecks only)"
 		}

@@ -149,6 +149,21 @@ func (s *Side) Datetime() (*frame.Column, error) {
 	return nil, missing(DatasetValidation, "Dataset does not contain a datetime")
 }
 
+// Identifiers returns the side's datetime and index columns, or the error for
+// the absence of both.
+func (s *Side) Identifiers() ([]string, error) {
+	var out []string
+	for _, c := range []*frame.Column{s.Data.Datetime(), s.Data.Index()} {
+		if c != nil {
+			out = append(out, c.Name())
+		}
+	}
+	if out == nil {
+		return nil, missing(DatasetValidation, "Dataset does not contain an index or a datetime")
+	}
+	return out, nil
+}
+
 // Predictions returns the side's predictions, or the error for their absence.
 // Labels are always set: without predicted labels each row's most probable
 // class is taken, the first of equals.

@@ -17,6 +17,8 @@ const (
 	TextParam   ParamType = "a text"
 	TextsParam  ParamType = "a list of texts"
 	ValuesParam ParamType = "a list of labels"
+	// MapParam is a mapping of names to plain values.
+	MapParam ParamType = "a mapping"
 	// NamesParam is a list of names, or a mapping from shown name to name.
 	NamesParam ParamType = "a list of names, or a mapping of shown names to names"
 )
@@ -25,8 +27,10 @@ const (
 type Param struct {
 	Name    string
 	Type    ParamType
-	Default any // nil, int, float64, bool or string
-	Doc     string
+	Default any // nil, int, float64, bool, string or Object
+	// Compat, when set, is the default in mode Deepchecks.
+	Compat any
+	Doc    string
 	// Min and Max bound numbers; both zero means unbounded.
 	Min, Max float64
 	// Allowed, when set, lists the texts accepted.
@@ -40,7 +44,8 @@ type Param struct {
 }
 
 // Args are parameter values by name, complete and of the declared types: int,
-// float64, bool, string, []string, []any, [][2]string (NamesParam) or nil.
+// float64, bool, string, []string, []any, [][2]string (NamesParam), Object
+// (MapParam) or nil.
 type Args map[string]any
 
 // Int returns a whole number.
@@ -88,6 +93,15 @@ func (a Args) Texts(name string) []string {
 // Values returns a list of labels, nil for null.
 func (a Args) Values(name string) []any {
 	v, ok := a[name].([]any)
+	if !ok {
+		return nil
+	}
+	return v
+}
+
+// Map returns a mapping, nil for null.
+func (a Args) Map(name string) Object {
+	v, ok := a[name].(Object)
 	if !ok {
 		return nil
 	}
@@ -162,6 +176,17 @@ func (p Param) Convert(v any) (any, error) {
 	case ValuesParam:
 		if list, ok := v.([]any); ok {
 			return list, nil
+		}
+	case MapParam:
+		switch v := v.(type) {
+		case Object:
+			return v, nil
+		case map[string]any:
+			out := make(Object, 0, len(v))
+			for _, k := range sorted(v) {
+				out = append(out, Field{k, v[k]})
+			}
+			return out, nil
 		}
 	case NamesParam:
 		if out, ok := names(v); ok {

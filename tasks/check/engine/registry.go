@@ -154,6 +154,9 @@ func complete(params []Param, given map[string]any, mode Mode, path []any) (Args
 		}
 		known = append(known, p.Name)
 		args[p.Name] = p.Default
+		if p.Compat != nil && mode == Deepchecks {
+			args[p.Name] = p.Compat
+		}
 		v, ok := given[p.Name]
 		if !ok {
 			if p.Required {

@@ -12,7 +12,7 @@ import (
 // Checks lists the definitions of the family in the order of the
 // data_integrity suite.
 func Checks() []*engine.Definition {
-	return []*engine.Definition{isSingleValue(), mixedNulls(), dataDuplicates(), conflictingLabels()}
+	return []*engine.Definition{isSingleValue(), mixedNulls(), dataDuplicates(), conflictingLabels(), featureLabelCorrelation(), identifierLabelCorrelation()}
 }
 
 // largeSample is how many rows the checks of this family look at by default.
