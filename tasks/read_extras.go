@@ -45,6 +45,14 @@ func (c *checker) test(v *value, at string) TestSpec {
 		spec.Suites = []string{suites.text}
 	default:
 		for i, it := range suites.items {
+			if it.kind == kindMap { // the document's reader judges the rest
+				for _, e := range it.entries {
+					if e.name() == "suite" && e.val.kind == kindText {
+						spec.Suites = append(spec.Suites, e.val.text)
+					}
+				}
+				continue
+			}
 			if it.kind != kindText || it.text == "" {
 				c.wrongKind(it, index(s.at("suites"), i), &field{kinds: kindText})
 				continue

@@ -19,6 +19,10 @@ import (
 type decoder struct {
 	spec     *SuiteSpec
 	problems []Problem
+
+	file      string   // the included file being read; "" is the document
+	including []string // the files on the way to it
+	included  []string // all files included so far
 }
 
 // Bounds of a parameter's value, so that aliases cannot make a small document
@@ -40,22 +44,24 @@ var kinds = map[string]frame.Kind{
 func decodeSpec(file string, node *yaml.Node) (*SuiteSpec, error) {
 	d := &decoder{spec: &SuiteSpec{Kind: "tabular", Seed: 42, FailOn: engine.FailOnFail, file: file, lines: make(map[string]int)}}
 	d.document(node)
-	if len(d.problems) == 0 {
-		if err := d.spec.build(); err != nil {
-			return nil, err
-		}
-	} else if err := (*SpecError)(nil); errors.As(d.spec.build(), &err) {
+	d.problems = append(d.problems, d.spec.planAll()...)
+	if resolve(node).Kind == yaml.MappingNode {
+		d.whole(node)
+	}
+	if err := (*SpecError)(nil); errors.As(d.spec.build(), &err) {
 		d.problems = append(d.problems, err.Problems...) // all problems at once
 	}
 	if len(d.problems) > 0 {
-		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		slices.SortStableFunc(d.problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+		})
 		return nil, &SpecError{File: file, Problems: d.problems}
 	}
 	return d.spec, nil
 }
 
 func (d *decoder) fault(node *yaml.Node, path, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Line: node.Line, Path: path, Message: fmt.Sprintf(format, args...)})
+	d.problems = append(d.problems, Problem{File: d.file, Line: node.Line, Path: path, Message: fmt.Sprintf(format, args...)})
 }
 
 // entry is a key of a mapping with its reader.
@@ -105,6 +111,8 @@ func (d *decoder) document(n *yaml.Node) {
 	d.mapping("", n, []entry{
 		{"kind", d.choice(&s.Kind, "tabular")},
 		{"name", d.text(&s.Name)},
+		{"include", d.include},
+		{"define", d.define},
 		{"suites", d.suites},
 		{"suite_params", d.suiteParams},
 		{"checks", d.checks},
@@ -139,9 +147,6 @@ func (d *decoder) document(n *yaml.Node) {
 			s.Compat = engine.Mode(t)
 		}},
 	})
-	if resolve(n).Kind == yaml.MappingNode {
-		d.whole(n)
-	}
 }
 
 // whole checks what no single key can tell.
@@ -167,11 +172,11 @@ func (d *decoder) whole(n *yaml.Node) {
 		d.fault(at("predictions.test"), "predictions.test", "there are predictions for a test table, but no \"test\"")
 	}
 	for _, suite := range sortedSuites(s.SuiteParams) {
-		if !slices.Contains(s.Suites, suite) && !faulty("suites") {
+		if !slices.Contains(s.builtins(), suite) && !faulty("suites") && len(d.problems) == 0 {
 			d.fault(at("suite_params."+suite), "suite_params."+suite, "there are parameters for the suite %q, which is not among \"suites\"", suite)
 		}
 	}
-	for _, suite := range s.Suites {
+	for _, suite := range s.builtins() {
 		switch {
 		case suite == TrainTestValidation && s.Test == "":
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\"", suite)
@@ -194,22 +199,6 @@ func sortedSuites(m map[string]map[string]any) []string {
 	return names
 }
 
-func (d *decoder) suites(path string, n *yaml.Node) {
-	var names []string
-	d.texts(&names)(path, n)
-	for _, name := range names {
-		if !slices.Contains(SuiteNames(), name) {
-			d.fault(n, path, "unknown suite %q%s; known are %s", name, nearest.Hint(name, SuiteNames()), strings.Join(SuiteNames(), ", "))
-			continue
-		}
-		if slices.Contains(d.spec.Suites, name) {
-			d.fault(n, path, "the suite %q is named twice", name)
-			continue
-		}
-		d.spec.Suites = append(d.spec.Suites, name)
-	}
-}
-
 // suiteParams reads a mapping of suites to their parameters.
 func (d *decoder) suiteParams(path string, n *yaml.Node) {
 	entries := make([]entry, 0, len(SuiteNames()))
@@ -218,37 +207,6 @@ func (d *decoder) suiteParams(path string, n *yaml.Node) {
 		entries = append(entries, entry{name, func(p string, n *yaml.Node) { d.spec.SuiteParams[name] = d.params(p, n) }})
 	}
 	d.mapping(path, n, entries)
-}
-
-func (d *decoder) checks(path string, n *yaml.Node) {
-	registry, err := Registry()
-	if err != nil {
-		d.fault(n, path, "%v", err)
-		return
-	}
-	if n.Kind != yaml.SequenceNode {
-		d.fault(n, path, "must be a list of checks, not %s", describe(n))
-		return
-	}
-	for i, e := range n.Content {
-		e = resolve(e)
-		at := fmt.Sprintf("%s[%d]", path, i)
-		d.spec.lines[at] = e.Line
-		var c CheckSpec
-		if e.Kind == yaml.ScalarNode {
-			d.text(&c.Check)(at, e)
-		} else {
-			d.mapping(at, e, []entry{
-				{"check", d.text(&c.Check)},
-				{"params", func(p string, n *yaml.Node) { c.Params = d.params(p, n) }},
-				{"conditions", func(p string, n *yaml.Node) { c.Conditions = d.conditions(p, n) }},
-			})
-		}
-		if registry.Lookup(c.Check) == nil {
-			d.fault(e, at, "unknown check %q%s; known are %s", c.Check, nearest.Hint(c.Check, registry.IDs()), strings.Join(registry.IDs(), ", "))
-		}
-		d.spec.Checks = append(d.spec.Checks, c)
-	}
 }
 
 // params reads parameters; their names and types are the check's to judge.
@@ -267,33 +225,6 @@ func (d *decoder) params(path string, n *yaml.Node) map[string]any {
 			continue
 		}
 		out[key] = v
-	}
-	return out
-}
-
-// conditions reads a list of condition names or of one-key mappings.
-func (d *decoder) conditions(path string, n *yaml.Node) []engine.Use {
-	if n.Kind != yaml.SequenceNode {
-		d.fault(n, path, "must be a list of conditions, not %s", describe(n))
-		return nil
-	}
-	out := make([]engine.Use, 0, len(n.Content))
-	for i, e := range n.Content {
-		e = resolve(e)
-		at := fmt.Sprintf("%s[%d]", path, i)
-		d.spec.lines[at] = e.Line
-		switch {
-		case e.Kind == yaml.ScalarNode && e.Tag == "!!str":
-			out = append(out, engine.Use{ID: e.Value})
-		case e.Kind == yaml.MappingNode && len(e.Content) == 2:
-			use := engine.Use{ID: e.Content[0].Value}
-			if v := resolve(e.Content[1]); v.Tag != "!!null" {
-				use.Args = d.params(at+"."+use.ID, v)
-			}
-			out = append(out, use)
-		default:
-			d.fault(e, at, "must be the name of a condition, or a mapping of one name to its parameters")
-		}
 	}
 	return out
 }

@@ -26,7 +26,7 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: spec.items}
+	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: spec.placed(baseDir)}
 	if suite.Name == "" {
 		suite.Name = "checks"
 	}

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -21,7 +23,7 @@ type SuiteSpec struct {
 	// SuiteParams are parameters of the suites, by the suite's name.
 	SuiteParams map[string]map[string]any
 	// Checks names single checks, run after the suites.
-	Checks []CheckSpec
+	Checks []string
 	// Train and Test are CSV files, gzip allowed. One is needed.
 	Train, Test string
 	// Label, Index and Datetime are column names, "" when absent.
@@ -49,19 +51,18 @@ type SuiteSpec struct {
 
 	file  string
 	lines map[string]int // line of each key, by path
-	items []engine.Item
-}
 
-// CheckSpec names one check.
-type CheckSpec struct {
-	Check      string
-	Params     map[string]any
-	Conditions []engine.Use // nil: the defaults; empty: none
+	suitePicks, checkPicks []pick
+	defined                []ownSuite
+	deferred               bool // files to include could not be read yet
+	planned                []planned
+	items                  []engine.Item
 }
 
 // Problem is one fault of a suite document.
 type Problem struct {
-	Line    int // 0 when the document is not a file
+	File    string // the file included by the document, "" for itself
+	Line    int    // 0 when the document is not a file
 	Path    string
 	Message string
 }
@@ -77,7 +78,7 @@ func (e *SpecError) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
 		var b strings.Builder
-		b.WriteString(e.File)
+		b.WriteString(cmp.Or(p.File, e.File))
 		if p.Line > 0 {
 			fmt.Fprintf(&b, ":%d", p.Line)
 		}
@@ -121,50 +122,24 @@ func (s *SuiteSpec) SetCompat(mode engine.Mode) error {
 	return s.build()
 }
 
-// build makes the items of the document's suites and checks.
-func (s *SuiteSpec) build() error {
-	registry, err := Registry()
-	if err != nil {
-		return fmt.Errorf("build checks: %w", err)
+// builtins lists the suites of ours that the document runs something of.
+func (s *SuiteSpec) builtins() []string {
+	var out []string
+	for _, c := range s.planned {
+		if c.builtin != "" && !slices.Contains(out, c.builtin) {
+			out = append(out, c.builtin)
+		}
 	}
+	return out
+}
+
+// build makes the items of the checks planned.
+func (s *SuiteSpec) build() error {
 	var problems []Problem
 	s.items = nil
-	for _, suite := range s.Suites {
-		args, faults := completeSuite(suite, s.SuiteParams[suite])
-		for _, f := range faults {
-			path := joinPath(append([]any{"suite_params", suite}, f.Path...))
-			problems = append(problems, Problem{Line: s.line(path), Path: path, Message: f.Message})
-		}
-		if len(faults) > 0 {
-			continue
-		}
-		for _, u := range suiteUses(suite, args) {
-			params := handOn(u.def, args)
-			for k, v := range u.params {
-				params[k] = v
-			}
-			item, faults := u.def.Build(s.seeded(u.def, params), u.conditions, s.Compat)
-			for _, f := range faults {
-				problems = append(problems, Problem{Line: s.line("suite_params." + suite), Path: suite + "." + u.def.ID, Message: f.Message})
-			}
-			item.Suite = suite
-			s.items = append(s.items, item)
-		}
-	}
-	for i, c := range s.Checks {
-		def := registry.Lookup(c.Check)
-		if def == nil {
-			continue // reported by the decoder
-		}
-		item, faults := def.Build(s.seeded(def, c.Params), c.Conditions, s.Compat)
-		for _, f := range faults {
-			path := joinPath(append([]any{"checks", i}, f.Path...))
-			problems = append(problems, Problem{Line: s.line(path), Path: path, Message: f.Message})
-		}
-		item.Demanded = true
-		if c.Check != def.ID {
-			item.Note = fmt.Sprintf("%s is the former name of %s: use the new one", c.Check, def.ID)
-		}
+	for i := range s.planned {
+		item, faults := s.item(&s.planned[i])
+		problems = append(problems, faults...)
 		s.items = append(s.items, item)
 	}
 	if len(problems) > 0 {
@@ -173,22 +148,48 @@ func (s *SuiteSpec) build() error {
 	return nil
 }
 
-// seeded adds the document's seed to parameters that do not set their own.
-func (s *SuiteSpec) seeded(def *engine.Definition, params map[string]any) map[string]any {
-	for _, p := range def.Params {
-		if p.Name != "random_state" {
-			continue
+func (s *SuiteSpec) item(c *planned) (engine.Item, []Problem) {
+	params := make(map[string]any)
+	for _, p := range c.def.Params {
+		if p.Name == "random_state" {
+			params[p.Name] = int(s.Seed)
 		}
-		if _, set := params["random_state"]; set {
-			return params
-		}
-		out := map[string]any{"random_state": int(s.Seed)}
-		for k, v := range params {
-			out[k] = v
-		}
-		return out
 	}
-	return params
+	places := make(map[string]string)
+	for _, p := range c.params {
+		params[p.name], places[p.name] = p.value, p.path
+	}
+	uses := make([]engine.Use, len(c.uses))
+	for i, u := range c.uses {
+		uses[i] = u.Use
+	}
+	item, faults := c.def.Build(params, uses, s.Compat)
+	if c.custom != nil {
+		item.Args = c.custom.args()
+	}
+	item.Suite, item.Demanded, item.Note = c.suite, c.demanded, c.note
+	var problems []Problem
+	for _, f := range faults {
+		p := Problem{File: c.file, Path: c.path, Line: c.line, Message: f.Message}
+		path := ""
+		switch {
+		case len(f.Path) > 1 && f.Path[0] == "params":
+			if name, ok := f.Path[1].(string); ok {
+				path = places[name]
+			}
+		case len(f.Path) > 1 && f.Path[0] == "conditions":
+			if i, ok := f.Path[1].(int); ok && c.uses[i].path != "" {
+				path = joinPath(append([]any{c.uses[i].path}, f.Path[2:]...))
+			}
+		}
+		if path != "" {
+			p.Path, p.Line = path, cmp.Or(s.line(path), c.line)
+		} else {
+			p.Message = c.def.ID + ": " + p.Message
+		}
+		problems = append(problems, p)
+	}
+	return item, problems
 }
 
 // line finds the line of a path, or of the nearest part above it.

@@ -71,7 +71,7 @@ func TestJSONSuite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Seed != 7 || s.Checks[0].Params["n_samples"] == nil {
+	if s.Seed != 7 || s.Checks[0] != "DataDuplicates" {
 		t.Errorf("%+v", s)
 	}
 }
@@ -89,7 +89,7 @@ func TestSuiteProblems(t *testing.T) {
 		{"misspelt key", "suites: [data_integrity]\ntrain: a.csv\ntraget: y", []string{`s.yaml:3: unknown key "traget"`}},
 		{"hint", "suites: [data_integrity]\ntrain: a.csv\nlabl: y", []string{`unknown key "labl" (did you mean "label"?)`}},
 		{"twice", "suites: [data_integrity]\ntrain: a\ntrain: b", []string{`s.yaml:3: the key "train" occurs twice, first in line 2`}},
-		{"unknown suite", "suites: [data_integrety]\ntrain: a", []string{`s.yaml:1: suites: unknown suite "data_integrety" (did you mean "data_integrity"?); known are data_integrity,`}},
+		{"unknown suite", "suites: [data_integrety]\ntrain: a", []string{`s.yaml:1: suites[0]: unknown suite "data_integrety" (did you mean "data_integrity"?); known are data_integrity,`}},
 		{"suite twice", "suites: [data_integrity, data_integrity]\ntrain: a", []string{"named twice"}},
 		{"unknown check", "checks: [IsSinglValue]\ntrain: a", []string{`checks[0]: unknown check "IsSinglValue" (did you mean "IsSingleValue"?)`}},
 		{"kind", "kind: vision\nsuites: [data_integrity]\ntrain: a", []string{`kind: must be tabular, not "vision"`}},
@@ -138,6 +138,9 @@ func files(t *testing.T, content map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range content {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -47,6 +47,9 @@ type Result struct {
 	Reduced Object
 	// Displays are tables and plots that explain the value.
 	Displays []Display
+	// Judged are conditions that the check has judged itself; they come before
+	// those that the document adds.
+	Judged []Judged
 }
 
 // Verdict is the outcome of a condition.

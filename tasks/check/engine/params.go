@@ -19,6 +19,8 @@ const (
 	ValuesParam ParamType = "a list of labels"
 	// MapParam is a mapping of names to plain values.
 	MapParam ParamType = "a mapping"
+	// AnyParam is one plain value.
+	AnyParam ParamType = "a number, a text, or true or false"
 	// NamesParam is a list of names, or a mapping from shown name to name.
 	NamesParam ParamType = "a list of names, or a mapping of shown names to names"
 )
@@ -187,6 +189,11 @@ func (p Param) Convert(v any) (any, error) {
 				out = append(out, Field{k, v[k]})
 			}
 			return out, nil
+		}
+	case AnyParam:
+		switch v.(type) {
+		case bool, int, int64, float64, string:
+			return v, nil
 		}
 	case NamesParam:
 		if out, ok := names(v); ok {

@@ -122,13 +122,19 @@ func (d *Definition) Build(params map[string]any, conditions []Use, mode Mode) (
 }
 
 func (d *Definition) condition(use Use, check Args, mode Mode, path []any) (Condition, []Problem) {
-	ids := make([]string, len(d.Conditions))
-	for i, def := range d.Conditions {
-		ids[i] = def.ID
+	var ids []string
+	general := GenericConditions()
+	for _, def := range slices.Concat(d.Conditions, general) {
+		ids = append(ids, def.ID)
 		if def.ID != use.ID {
 			continue
 		}
-		args, problems := complete(def.Params, use.Args, mode, append(slices.Clone(path), use.ID))
+		below := append(slices.Clone(path), use.ID)
+		given, counts, err := severity(&def, use.Args)
+		if err != nil {
+			return Condition{}, []Problem{{Path: append(below, severityParam), Message: err.Error()}}
+		}
+		args, problems := complete(def.Params, given, mode, below)
 		if len(problems) > 0 {
 			return Condition{}, problems
 		}
@@ -137,10 +143,18 @@ func (d *Definition) condition(use Use, check Args, mode Mode, path []any) (Cond
 			return Condition{}, []Problem{{Path: path, Message: err.Error()}}
 		}
 		c.ID, c.Params = def.ID, args.Object(def.Params)
+		if counts != "" {
+			c = withSeverity(c, counts)
+		}
 		return c, nil
 	}
-	return Condition{}, []Problem{{Path: path, Message: fmt.Sprintf("%s has no condition %q%s; it has %s",
-		d.ID, use.ID, nearest.Hint(use.ID, ids), strings.Join(ids, ", "))}}
+	hint := nearest.Hint(use.ID, ids)
+	own, rest := ids[:len(d.Conditions)], strings.Join(ids[len(d.Conditions):], ", ")
+	if len(own) == 0 {
+		return Condition{}, []Problem{{Path: path, Message: fmt.Sprintf("%s has no condition %q%s; like every check it has %s", d.ID, use.ID, hint, rest)}}
+	}
+	return Condition{}, []Problem{{Path: path, Message: fmt.Sprintf("%s has no condition %q%s; it has %s, and like every check %s",
+		d.ID, use.ID, hint, strings.Join(own, ", "), rest)}}
 }
 
 // complete checks the arguments given and fills in the defaults.

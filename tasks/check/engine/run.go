@@ -132,6 +132,7 @@ func (c *Context) runOne(ctx context.Context, item *Item, side *Side) Outcome {
 		return o
 	}
 	o.Result = result
+	o.Conditions = append(o.Conditions, result.Judged...)
 	for i := range item.Conditions {
 		o.Conditions = append(o.Conditions, judge(&item.Conditions[i], result))
 	}
