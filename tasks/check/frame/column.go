@@ -19,6 +19,8 @@ type Column struct {
 	// of the spelling in the file.
 	nulls     []uint8
 	spellings []string
+	// whole tells of all rows when only some are kept.
+	whole *survey
 }
 
 // NewInts makes an Int column without nulls.
@@ -173,7 +175,16 @@ func (c *Column) FromBits(b uint64) Value {
 func (c *Column) Dict() []string { return c.dict }
 
 // Levels lists the distinct present values in ascending order.
+//
+// Of a table of which some rows are kept, they are those of all rows, unless
+// they are more than 10,000 numbers.
 func (c *Column) Levels() []Value {
+	if c.whole != nil {
+		if out, ok := c.whole.distinct(c); ok {
+			slices.SortFunc(out, Compare)
+			return out
+		}
+	}
 	seen := make(map[uint64]struct{})
 	var out []Value
 	for i := range c.n {

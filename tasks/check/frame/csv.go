@@ -1,216 +1,279 @@
 package frame
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
-	"encoding/csv"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
-	"os"
 	"slices"
-	"strings"
+	"strconv"
+	"sync/atomic"
 	"unicode/utf8"
-
-	"aloft/tasks/check/nearest"
 )
 
-// Options say how a CSV file is read. The zero value treats only empty fields
-// as missing and infers every column's type.
-type Options struct {
-	// NA lists the spellings of a missing value besides the empty field.
-	NA []string
-	// Types fixes the type of columns that inference would get wrong.
-	Types map[string]Kind
-	// Name replaces the file's path in messages when not empty.
-	Name string
-}
-
-// maxSpellings bounds Options.NA: spellings are kept as one byte per cell.
-const maxSpellings = 250
-
-// ReadCSV reads a CSV file with a header row: UTF-8, commas, RFC 4180 quotes;
-// a file that begins like gzip is unpacked. A column is int64 if every field
-// is an integer, float64 if every field that is not missing is a number, bool
-// if all are True or False, else text. An int64 column with missing cells
-// becomes float64. Errors name the file and the line.
+// ReadCSV reads one CSV file; see Read.
 func ReadCSV(path string, opts Options) (*Table, error) {
 	if opts.Name == "" {
 		opts.Name = path
 	}
-	return readTwice(func() (io.ReadCloser, error) { return os.Open(path) }, opts)
+	return read([]input{fileInput(path, opts.Name)}, formatCSV, opts)
 }
 
-// ParseCSV reads a table from memory under the rules of ReadCSV.
+// ParseCSV reads a CSV table from memory.
 func ParseCSV(src []byte, opts Options) (*Table, error) {
-	return readTwice(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(src)), nil }, opts)
+	return read([]input{memoryInput(opts.Name, src)}, formatCSV, opts)
 }
 
-// readTwice reads the file once with the types guessed from each column's
-// first field, and once more only when a guess turned out wrong: a number
-// that was already parsed has lost the spelling that text needs ("007").
-func readTwice(open func() (io.ReadCloser, error), opts Options) (*Table, error) {
-	if len(opts.NA) > maxSpellings {
-		return nil, fmt.Errorf("%s: %d spellings of a missing value are declared, at most %d are possible", opts.Name, len(opts.NA), maxSpellings)
-	}
-	t, wrong, err := readOnce(open, opts, nil)
-	if err != nil {
-		return nil, err
-	}
-	if len(wrong) == 0 {
-		return t.withTimes(opts.Types)
-	}
-	again, _, err := readOnce(open, opts, wrong)
-	if err != nil {
-		return nil, err
-	}
-	if again.rows != t.rows {
-		return nil, fmt.Errorf("%s: the file changed while it was being read", opts.Name)
-	}
-	for _, c := range again.columns {
-		if wrong[c.name] {
-			t.replace(c)
-		}
-	}
-	return t.withTimes(opts.Types)
+// Kinds that a reader expects of a column beyond the real ones.
+const (
+	expectAny  = int32(Null)
+	expectSkip = int32(-1)
+)
+
+// csvReader reads the CSV files of one table.
+type csvReader struct {
+	assembler *assembler
+	opts      Options
+	seed      maphash.Seed
+	// expect holds for each column of the file what to read it as, as far as
+	// earlier blocks tell; workers look while blocks are taken in.
+	expect  []atomic.Int32
+	columns []*growing // by position in the file; nil is not read
+	dialect Dialect
+	name    string
+	size    int64
+	began   bool
 }
 
-// readOnce reads all columns, or with only set just those, as text. It
-// returns the names of the columns whose guessed type did not hold.
-func readOnce(open func() (io.ReadCloser, error), opts Options, only map[string]bool) (*Table, map[string]bool, error) {
-	name := opts.Name
-	f, err := open()
+// file reads one file into the assembler.
+func (r *csvReader) file(in input) error {
+	s, err := in.unpack()
 	if err != nil {
-		return nil, nil, fmt.Errorf("read table: %w", err)
+		return err
 	}
-	defer f.Close()
-	in, err := unpack(f)
+	defer s.Close()
+	r.size = 0
+	if s.packed == "" {
+		if end, err := s.file.Seek(0, io.SeekEnd); err == nil {
+			r.size = end
+		}
+		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+			return fmt.Errorf("%s: %w", in.name, err)
+		}
+		s.Reset(s.file)
+	}
+	text, err := decoded(s.Reader, r.opts.CSV.Encoding)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", in.name, err)
 	}
-	r := csv.NewReader(in)
-	r.ReuseRecord = true
-	header, err := r.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, nil, fmt.Errorf("%s: the file is empty; a header row is needed", name)
+	r.name, r.dialect, r.began = in.name, r.opts.CSV, false
+	quote := r.dialect.quote()
+	p := &pipeline{cutter: newCutter(in.name, text, quote), parse: r.parse, take: r.take, fresh: func() *parts { return &parts{} }}
+	if err := p.run(); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, nil, csvError(name, err)
+	if !r.began {
+		return fmt.Errorf("%s: the file is empty; a header row is needed", in.name)
 	}
-	builders, err := newBuilders(name, header, opts, only)
-	if err != nil {
-		return nil, nil, err
-	}
-	width := len(header)
-	for {
-		record, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil && !errors.Is(err, csv.ErrFieldCount) {
-			return nil, nil, csvError(name, err)
-		}
-		if len(record) != width {
-			line, _ := r.FieldPos(0)
-			return nil, nil, fmt.Errorf("%s:%d: this row has %d fields, the header has %d", name, line, len(record), width)
-		}
-		for i, b := range builders {
-			if b == nil {
-				continue
-			}
-			if err := b.add(record[i]); err != nil {
-				line, _ := r.FieldPos(i)
-				return nil, nil, fmt.Errorf("%s:%d: column %q: %w", name, line, b.name, err)
-			}
-		}
-	}
-	wrong := make(map[string]bool)
-	var columns []*Column
-	for _, b := range builders {
-		if b == nil {
-			continue
-		}
-		c, ok := b.finish()
-		if !ok {
-			wrong[b.name] = true
-		}
-		columns = append(columns, c)
-	}
-	t, err := NewTable(name, columns...)
-	return t, wrong, err
+	return nil
 }
 
-func newBuilders(name string, header []string, opts Options, only map[string]bool) ([]*builder, error) {
-	names := slices.Clone(header)
+// begin reads the header out of the first block, and makes the columns of the
+// first file, or matches those of later files with them.
+func (r *csvReader) begin(b *block) (rest int, err error) {
+	if r.dialect.Delimiter == 0 {
+		r.dialect.Delimiter = sniff(b.data, r.dialect.quote())
+	}
+	var header []string
+	s := scanner{delimiter: r.dialect.Delimiter, quote: r.dialect.quote()}
+	start := 0
+	for start < len(b.data) && len(header) == 0 {
+		end, err := s.row(b.data, start, func(_ int, field []byte) error {
+			header = append(header, string(field))
+			return nil
+		})
+		if err != nil {
+			return 0, b.line(r.name, err)
+		}
+		rest, start = end, end
+	}
+	if len(header) == 0 {
+		return rest, nil
+	}
+	r.began = true
+	line := b.first + bytes.Count(b.data[:max(rest-1, 0)], []byte{'\n'})
+	names := header
+	if r.dialect.NoHeader {
+		names, rest = make([]string, len(header)), 0
+		for i := range names {
+			names[i] = strconv.Itoa(i)
+		}
+	}
+	if r.dialect.Names != nil {
+		if len(r.dialect.Names) != len(header) {
+			return 0, fmt.Errorf("%s:%d: %d names were declared, the first row has %d fields", r.name, line, len(r.dialect.Names), len(header))
+		}
+		names = r.dialect.Names
+	}
+	seen := make(map[string]int, len(names))
 	for i, h := range names {
 		if !utf8.ValidString(h) {
-			return nil, fmt.Errorf("%s:1: the name of column %d is not valid UTF-8", name, i+1)
+			return 0, fmt.Errorf("%s:%d: the name of column %d is not valid UTF-8; save the file as UTF-8, or declare its encoding", r.name, line, i+1)
 		}
-		if j := slices.Index(names[:i], h); j >= 0 {
-			return nil, fmt.Errorf("%s:1: columns %d and %d are both named %q", name, j+1, i+1, h)
+		if j, dup := seen[h]; dup {
+			return 0, fmt.Errorf("%s:%d: columns %d and %d are both named %q", r.name, line, j+1, i+1, h)
 		}
+		seen[h] = i
 	}
-	var unknown []error
-	for _, want := range sortedKeys(opts.Types) {
-		if !slices.Contains(names, want) {
-			unknown = append(unknown, fmt.Errorf("%s has no column %q%s", name, want, nearest.Hint(want, names)))
-		}
+	return rest, r.match(names)
+}
+
+// match finds the column of each name.
+func (r *csvReader) match(names []string) error {
+	if err := r.assembler.declare(r.name, names, r.opts); err != nil {
+		return err
 	}
-	if len(unknown) > 0 {
-		return nil, errors.Join(unknown...)
-	}
-	spellings := append([]string{""}, slices.DeleteFunc(slices.Clone(opts.NA), func(s string) bool { return s == "" })...)
-	builders := make([]*builder, len(names))
-	for i, h := range names {
-		h = strings.Clone(h)
-		if only != nil && !only[h] {
+	r.columns = make([]*growing, len(names))
+	r.expect = make([]atomic.Int32, len(names))
+	for i, name := range names {
+		g := r.assembler.column(name)
+		if g == nil || g.broken {
+			r.expect[i].Store(expectSkip)
 			continue
 		}
-		b := &builder{name: h, spellings: spellings}
-		if kind, ok := opts.Types[h]; ok {
-			b.kind, b.fixed = kind, true
-		}
-		if only != nil {
-			b.kind = Text
-		}
-		if b.kind == Time {
-			b.kind = Text // parsed once the whole column is known
-		}
-		builders[i] = b
+		r.columns[i] = g
+		r.expect[i].Store(int32(g.kind))
 	}
-	return builders, nil
+	return nil
 }
 
-func unpack(f io.Reader) (io.Reader, error) {
-	buffered := bufio.NewReaderSize(f, 1<<18)
-	if head, err := buffered.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
-		z, err := gzip.NewReader(buffered)
+// parse turns a block into cells.
+func (r *csvReader) parse(b *block) error {
+	data := b.data
+	from := 0
+	if !r.began { // only the first block comes here before the others start
+		rest, err := r.begin(b)
 		if err != nil {
-			return nil, fmt.Errorf("unpack gzip: %w", err)
+			return err
 		}
-		buffered = bufio.NewReaderSize(z, 1<<18)
+		from = rest
 	}
-	if bom, err := buffered.Peek(3); err == nil && string(bom) == "\xef\xbb\xbf" {
-		if _, err := buffered.Discard(3); err != nil {
-			return nil, fmt.Errorf("read: %w", err)
+	b.parts.rows = 0
+	if !r.began {
+		return nil
+	}
+	if b.parts.cells == nil || len(b.parts.cells) != len(r.columns) {
+		b.parts.cells = make([]*cells, len(r.columns))
+	}
+	live := make([]*cells, len(r.columns))
+	room := bytes.Count(data[from:], []byte{'\n'}) + 1
+	for i, g := range r.columns {
+		kind := r.expect[i].Load()
+		if g == nil || kind == expectSkip {
+			b.parts.cells[i] = nil
+			continue
+		}
+		c := b.parts.cells[i]
+		if c == nil {
+			c = &cells{piece: newPiece(r.seed)}
+			b.parts.cells[i] = c
+		}
+		c.spellings, c.point, c.fixed = r.assembler.spellings, r.dialect.point(), g.fixed
+		c.reset(Kind(kind))
+		c.room = room
+		c.grow(room)
+		live[i] = c
+	}
+	s := scanner{delimiter: r.dialect.Delimiter, quote: r.dialect.quote()}
+	rows, err := s.rows(data, from, live)
+	if err != nil {
+		return r.named(b, err)
+	}
+	b.parts.rows = rows
+	again := false
+	for i, c := range live {
+		switch {
+		case c == nil || !c.broken:
+			live[i] = nil
+		default: // as text, while the block is at hand
+			c.reset(Text)
+			again = true
 		}
 	}
-	return buffered, nil
+	if again {
+		if _, err := s.rows(data, from, live); err != nil {
+			return r.named(b, err)
+		}
+	}
+	return nil
 }
 
-func csvError(name string, err error) error {
-	if p := (*csv.ParseError)(nil); errors.As(err, &p) {
-		return fmt.Errorf("%s:%d:%d: %w", name, p.Line, p.Column, p.Err)
+// named adds the file, the line and the column to an error.
+func (r *csvReader) named(b *block, err error) error {
+	if f := (*cellFault)(nil); errors.As(err, &f) {
+		return b.line(r.name, &fault{f.at, fmt.Errorf("column %q: %w", r.columns[f.column].name, f.err)})
 	}
-	return fmt.Errorf("%s: %w", name, err)
+	return b.line(r.name, err)
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+// take adds the cells of a block to the table.
+func (r *csvReader) take(b *block) error {
+	n := b.parts.rows
+	if n == 0 {
+		return nil
 	}
-	slices.Sort(keys)
-	return keys
+	first := r.assembler.rows == 0
+	keep, err := r.assembler.advance(n)
+	if err != nil {
+		return err
+	}
+	for i, g := range r.columns {
+		c := b.parts.cells[i]
+		if g == nil || g.broken || c == nil {
+			continue
+		}
+		if first && r.size > 0 && r.assembler.selection == nil {
+			g.kind = c.kind
+			g.reserve(int(float64(r.size) / float64(len(b.data)) * float64(n) * 1.03))
+		} else if first && r.assembler.selection != nil {
+			g.kind = c.kind
+			g.reserve(r.assembler.selection.Kept())
+		}
+		if !g.take(&c.piece, keep) {
+			g.drop()
+			r.expect[i].Store(expectSkip)
+			continue
+		}
+		r.expect[i].Store(int32(g.kind))
+	}
+	return nil
+}
+
+// declare makes the columns of the first file of a table, and compares those
+// of later files with them.
+func (a *assembler) declare(name string, names []string, opts Options) error {
+	if a.columns != nil {
+		return a.sameColumns(name, names)
+	}
+	if err := declaredColumns(name, names, opts.Types); err != nil {
+		return err
+	}
+	for _, n := range names {
+		if opts.only != nil && !opts.only[n] {
+			continue
+		}
+		kind, fixed := opts.Types[n]
+		if kind == Time || opts.only != nil {
+			kind = Text // times are parsed once the whole column is known
+		}
+		a.add(n, kind, fixed)
+	}
+	a.names = slices.Clone(names)
+	return nil
+}
+
+// rowFields are what a row that ends early or late is told.
+func rowFields(got, want int) error {
+	return fmt.Errorf("this row has %d fields, the header has %d", got, want)
 }

@@ -26,8 +26,22 @@ func categorical(columns []*Column, ratio float64) bool {
 	present, limit := 0, math.MaxInt
 	const most = 150 // no kind allows more: stop counting there
 	for _, c := range columns {
-		present += c.NonNull()
 		limit = min(limit, c.distinctLimit())
+		if c.whole != nil {
+			present += c.whole.present
+			values, ok := c.whole.distinct(c)
+			if !ok || len(values) > most {
+				return false
+			}
+			for _, v := range values {
+				distinct[v.Key()] = struct{}{}
+			}
+			if len(distinct) > most {
+				return false
+			}
+			continue
+		}
+		present += c.NonNull()
 		seen := make(map[uint64]struct{})
 		for i := range c.n {
 			if c.IsNull(i) {
@@ -61,6 +75,12 @@ func (c *Column) distinctLimit() int {
 	case Int, Bool:
 		return 30
 	case Float:
+		if c.whole != nil {
+			if c.whole.fraction {
+				return 5
+			}
+			return 30
+		}
 		for i := range c.n {
 			if !c.IsNull(i) && c.floats[i] != math.Trunc(c.floats[i]) {
 				return 5

@@ -13,6 +13,8 @@ type Table struct {
 	columns []*Column
 	index   map[string]int
 	rows    int
+	// selection is not nil when only some rows are kept.
+	selection *Selection
 }
 
 // NewTable makes a table. Columns must have distinct names and equal length.
@@ -35,8 +37,28 @@ func NewTable(name string, columns ...*Column) (*Table, error) {
 // Name returns what the table is called in messages: its file, as a rule.
 func (t *Table) Name() string { return t.name }
 
-// Rows returns the number of rows.
+// Rows returns the number of rows in memory: all, but of a table that is larger
+// than the memory for it.
 func (t *Table) Rows() int { return t.rows }
+
+// Total returns the number of rows of the files.
+func (t *Table) Total() int {
+	if t.selection != nil {
+		return t.selection.total
+	}
+	return t.rows
+}
+
+// Row returns the number in the files, from 0, of a row in memory.
+func (t *Table) Row(i int) int {
+	if t.selection != nil {
+		return int(t.selection.rows[i])
+	}
+	return i
+}
+
+// Selection says which rows are in memory; nil means all of them.
+func (t *Table) Selection() *Selection { return t.selection }
 
 // Columns lists the columns in file order.
 func (t *Table) Columns() []*Column { return t.columns }

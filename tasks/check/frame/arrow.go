@@ -1,0 +1,156 @@
+package frame
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"math"
+	"runtime"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/ipc"
+)
+
+// arrowReader reads the Arrow IPC files or streams of one table.
+type arrowReader struct {
+	assembler *assembler
+	opts      Options
+	seed      maphash.Seed
+	form      fileForm
+}
+
+// records hands the schema and then each record batch of a file on.
+func records(in input, form fileForm, begin func(*arrow.Schema) error, take func(arrow.Record) error) error {
+	if form == formatArrow {
+		return recordsOfFile(in, begin, take)
+	}
+	s, err := in.unpack()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return guard(in.name, func() error {
+		mem := newBounded(math.MaxInt64)
+		if size, err := s.file.Seek(0, io.SeekEnd); err == nil && s.packed == "" {
+			mem = newBounded(size)
+		}
+		if s.packed == "" {
+			if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+				return fmt.Errorf("%s: %w", in.name, err)
+			}
+			s.Reset(s.file)
+		}
+		r, err := ipc.NewReader(s.Reader, ipc.WithAllocator(mem))
+		if err != nil {
+			return fmt.Errorf("%s: %w", in.name, err)
+		}
+		defer r.Release()
+		if err := begin(r.Schema()); err != nil {
+			return err
+		}
+		for r.Next() {
+			if err := take(r.Record()); err != nil {
+				return err
+			}
+		}
+		if err := r.Err(); err != nil {
+			return fmt.Errorf("%s: %w", in.name, err)
+		}
+		return nil
+	})
+}
+
+func recordsOfFile(in input, begin func(*arrow.Schema) error, take func(arrow.Record) error) error {
+	f, err := in.open()
+	if err != nil {
+		return fmt.Errorf("read table: %w", err)
+	}
+	defer f.Close()
+	return guard(in.name, func() error {
+		size, err := f.Seek(0, io.SeekEnd)
+		if err != nil {
+			return fmt.Errorf("%s: %w", in.name, err)
+		}
+		r, err := ipc.NewFileReader(f, ipc.WithAllocator(newBounded(size)))
+		if err != nil {
+			return fmt.Errorf("%s: %w", in.name, err)
+		}
+		if err := begin(r.Schema()); err != nil {
+			return err
+		}
+		for i := range r.NumRecords() {
+			rec, err := r.RecordAt(i)
+			if err != nil {
+				return fmt.Errorf("%s: %w", in.name, err)
+			}
+			if err := take(rec); err != nil {
+				return err
+			}
+			rec.Release()
+		}
+		return nil
+	})
+}
+
+// countArrow counts the rows of all record batches.
+func countArrow(in input, form fileForm) (int, error) {
+	total := int64(0)
+	err := records(in, form, func(*arrow.Schema) error { return nil }, func(rec arrow.Record) error {
+		if total += rec.NumRows(); rec.NumRows() < 0 || total > math.MaxInt32 {
+			return fmt.Errorf("%s: more than %d rows", in.name, math.MaxInt32)
+		}
+		return nil
+	})
+	return int(total), err
+}
+
+func (r *arrowReader) file(in input) error {
+	a := r.assembler
+	var columns []*growing
+	var pieces []piece
+	var positions []int
+	begin := func(s *arrow.Schema) error {
+		var names []string
+		index := pandasIndex()
+		for i, f := range s.Fields() {
+			if !index.MatchString(f.Name) {
+				names, positions = append(names, f.Name), append(positions, i)
+			}
+		}
+		if err := a.typed(in.name, names, r.opts); err != nil {
+			return err
+		}
+		for _, n := range names {
+			columns, pieces = append(columns, a.column(n)), append(pieces, newPiece(r.seed))
+		}
+		return nil
+	}
+	return records(in, r.form, begin, func(rec arrow.Record) error {
+		n := rec.NumRows()
+		if n < 0 || n > math.MaxInt32 {
+			return errors.New("the file is damaged: a batch of " + fmt.Sprint(n) + " rows")
+		}
+		first := a.rows
+		keep, err := a.advance(int(n))
+		if err != nil {
+			return err
+		}
+		return parallel(len(columns), runtime.GOMAXPROCS(0), func(i int) error {
+			return guard(in.name, func() error {
+				g, p := columns[i], &pieces[i]
+				values := rec.Column(positions[i])
+				if values.Len() != int(n) {
+					return fmt.Errorf("%s: the file is damaged: column %q has %d of %d rows", in.name, g.name, values.Len(), n)
+				}
+				if err := p.array(values, a.spellings); err != nil {
+					return fmt.Errorf("%s: column %q, row %d: %w", in.name, g.name, first+p.n, err)
+				}
+				if !g.take(p, keep) {
+					return disagree(in.name, g, p)
+				}
+				return nil
+			})
+		})
+	})
+}
