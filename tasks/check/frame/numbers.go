@@ -38,7 +38,7 @@ func newNumbers(c *Column) numbers {
 	if c.Kind() == Text {
 		n.parsed = make([]float64, len(c.Dict()))
 		for i, s := range c.Dict() {
-			v, ok := parseFloat(s)
+			v, ok := parseFloat([]byte(s), '.')
 			if !ok {
 				v = math.NaN()
 			}
