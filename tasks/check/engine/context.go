@@ -24,7 +24,8 @@ type Side struct {
 	// Offset is added to row numbers in results: test rows follow train rows.
 	Offset int
 
-	pred *Predictions
+	pred    *Predictions
+	predErr error // why a live model did not predict
 
 	mu     sync.Mutex
 	orders map[int][]int32 // by seed
@@ -39,13 +40,18 @@ type Context struct {
 	train   *Side
 	test    *Side
 	current *Side
-	model   Model
 	given   *Importance
 	memo    *memo
 	notes   *notes
+
+	model             Model
+	info              ModelInfo
+	modelErr          error // why the model cannot be asked
+	importanceOptions ImportanceOptions
 }
 
-func newContext(in *Inputs) (*Context, error) {
+func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error) {
+	info, modelErr, predErrs := in.meet(ctx, items)
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
@@ -53,10 +59,13 @@ func newContext(in *Inputs) (*Context, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Context{mode: in.Mode, task: task, classes: classes, model: in.Model, given: in.Importance, memo: newMemo(), notes: &notes{}}
-	c.train = &Side{Which: Train, Data: in.Train, pred: in.TrainPredictions}
+	c := &Context{
+		mode: in.Mode, task: task, classes: classes, memo: newMemo(), notes: &notes{},
+		model: in.Model, info: info, modelErr: modelErr, given: in.Importance, importanceOptions: in.ImportanceOptions,
+	}
+	c.train = &Side{Which: Train, Data: in.Train, pred: in.TrainPredictions, predErr: predErrs[0]}
 	if in.Test != nil {
-		c.test = &Side{Which: Test, Data: in.Test, Offset: in.Train.Rows(), pred: in.TestPredictions}
+		c.test = &Side{Which: Test, Data: in.Test, Offset: in.Train.Rows(), pred: in.TestPredictions, predErr: predErrs[1]}
 	}
 	return c, nil
 }
@@ -96,26 +105,9 @@ func (c *Context) RegressionTask() error {
 	return nil
 }
 
-// Model returns the live model, or the error for its absence.
-func (c *Context) Model() (Model, error) {
-	if c.model == nil {
-		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
-	}
-	return c.model, nil
-}
-
 // Note adds a remark to the report of the check that runs: what it did
 // without, what it took instead.
 func (c *Context) Note(text string) { c.notes.add(text) }
-
-// Importance returns how much each feature weighs in the model: the importances
-// given, or the model's own, or nil when there are none.
-func (c *Context) Importance(ctx context.Context) (*Importance, error) {
-	if c.given != nil || c.model == nil {
-		return c.given, nil
-	}
-	return Memo(c, "importance", func() (*Importance, error) { return c.model.Importance(ctx, c) })
-}
 
 // Label returns the side's label column, or the error for its absence.
 func (s *Side) Label() (*frame.Column, error) {
@@ -168,6 +160,9 @@ func (s *Side) Identifiers() ([]string, error) {
 // Labels are always set: without predicted labels each row's most probable
 // class is taken, the first of equals.
 func (s *Side) Predictions() (*Predictions, error) {
+	if s.predErr != nil {
+		return nil, s.predErr
+	}
 	if s.pred == nil {
 		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
 	}

@@ -57,8 +57,10 @@ type Inputs struct {
 	Classes []frame.Value
 	// Model is a live model; nil without one.
 	Model Model
-	// Importance weighs the features; nil asks the model, if there is one.
-	Importance *Importance
+	// Importance weighs the features; nil asks the model, if there is one, as
+	// ImportanceOptions say.
+	Importance        *Importance
+	ImportanceOptions ImportanceOptions
 	// Seed is the seed of every sampling.
 	Seed uint32
 	Mode Mode
@@ -87,6 +89,13 @@ func (in *Inputs) validate() error {
 		if err := sameRoles(in.Train, in.Test, in.Mode); err != nil {
 			return err
 		}
+	}
+	if in.Importance != nil {
+		checked, err := checkImportance(in.Importance, in.Train.Features())
+		if err != nil {
+			return err
+		}
+		in.Importance = checked
 	}
 	if in.Classes != nil {
 		if len(in.Classes) == 0 {

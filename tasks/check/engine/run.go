@@ -23,7 +23,7 @@ func Run(ctx context.Context, suite Suite, in Inputs) (*Report, error) {
 		s := shape(in.Test)
 		r.Test = &s
 	}
-	c, err := newContext(&in)
+	c, err := newContext(ctx, &in, suite.Items)
 	if err != nil {
 		r.Err = asError(err)
 		return r, nil
