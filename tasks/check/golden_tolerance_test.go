@@ -19,12 +19,19 @@ type tolerance struct {
 	// epsilon is how far numbers may differ; numbers in details are then not
 	// compared.
 	epsilon float64
+	// crashes tells that recorded errors which are not deepchecks' own, but
+	// crashes of Python, are proper results here.
+	crashes bool
+	// ran compares only whether the check ran.
+	ran bool
 }
 
 // goldenTolerances lists the checks whose recorded results are not to be met
 // exactly, each with the reason.
 func goldenTolerances() map[string]tolerance {
 	return map[string]tolerance{
+		"CalibrationScore":         {reason: "deepchecks crashes where a table has more classes than the model", crashes: true},
+		"ModelInferenceTime":       {reason: "it measures time", ran: true},
 		"NewCategoryTrainTest":     {reason: "lists and equal rows come in the order of Python sets", sets: true},
 		"StringMismatchComparison": {reason: "lists come in the order of Python sets", sets: true},
 	}
@@ -32,6 +39,13 @@ func goldenTolerances() map[string]tolerance {
 
 // within compares a result again under the tolerance of its check.
 func within(got, want goldenCheck, rule tolerance) []string {
+	crashed := want.Error != nil && !strings.HasPrefix(want.Error.Class, "Deepchecks") && !strings.HasSuffix(want.Error.Class, "ValidationError")
+	if rule.crashes && crashed && got.Check == want.Check && got.Status == "ok" {
+		return nil
+	}
+	if rule.ran && got.Check == want.Check && got.Dataset == want.Dataset && got.Status == want.Status {
+		return nil
+	}
 	if rule.sets {
 		got.Value, want.Value = unordered(got.Value), unordered(want.Value)
 		got.Conditions, want.Conditions = unorderedDetails(got.Conditions), unorderedDetails(want.Conditions)

@@ -191,18 +191,12 @@ func (c *Context) permute(ctx context.Context, side *Side, features []string) (*
 		return nil, Errorf(Timeout, "Skipping permutation importance calculation: calculation was projected to finish in %d seconds, but timeout was configured to %d seconds",
 			int(predicted.Seconds()), int(limit.Seconds()))
 	}
-	seed := stats.NewRandom(importanceSeed).Uint31()
+	orders := stats.Shuffles(len(picked), importanceRepeats, importanceSeed)
 	weights := make([]float64, len(features))
 	for i, name := range features {
-		random, order := stats.NewRandom(seed), make([]int32, len(picked))
-		for k := range order {
-			order[k] = int32(k)
-		}
 		column, sum := rows.Column(name), 0.0
-		for range importanceRepeats {
-			random.Shuffle(order)
-			column = column.Take(order) // shuffles add up, as they do there
-			s, err := score(rows.With(column))
+		for _, order := range orders {
+			s, err := score(rows.With(column.Take(order)))
 			if err != nil {
 				return nil, err
 			}

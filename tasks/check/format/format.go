@@ -60,6 +60,27 @@ func Number(x float64) string {
 	return commas(trim(fixed(x, places)))
 }
 
+// NumberTo renders a number rounded to some digits after the point, with commas
+// between thousands ("-14,167.778") and without needless zeros; numbers below
+// 0.0001 that those digits still show turn scientific ("1.294e-05").
+func NumberTo(x float64, digits int) string {
+	switch {
+	case math.IsNaN(x):
+		return "nan"
+	case math.IsInf(x, 0):
+		return signed(x, "inf")
+	case x == 0:
+		return "0"
+	case math.Abs(x) < math.Pow10(-digits):
+		return scientific(x)
+	}
+	text := fixed(x, digits)
+	if rounded, err := strconv.ParseFloat(text, 64); err == nil && rounded != 0 && math.Abs(rounded) < 1e-4 {
+		return strconv.FormatFloat(rounded, 'e', -1, 64)
+	}
+	return commas(trim(text))
+}
+
 // Plain renders a number as Python's str does: the shortest digits that read
 // back equal, "1.0" for whole floats, exponents from 1e16 on and below 1e-4.
 func Plain(x float64) string {

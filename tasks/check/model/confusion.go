@@ -15,6 +15,7 @@ func confusionMatrix() *engine.Definition {
 	return &engine.Definition{
 		ID:          "ConfusionMatrixReport",
 		Summary:     "Counts, for each true class, what the model took its rows for.",
+		Formula:     "Cell (i, j) counts the rows of class i that were predicted as class j. The condition compares each cell off the diagonal with `ceil(threshold · rows)`.",
 		Scope:       engine.SingleDataset,
 		Predictions: true,
 		Params: slices.Concat([]engine.Param{

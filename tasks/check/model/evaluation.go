@@ -19,17 +19,28 @@ type evaluation struct {
 	truth, predicted []int32
 	// proba[k][i] is the probability of class k; nil without probabilities.
 	proba [][]float64
+	// rowIDs are the rows of the table.
+	rowIDs []int32
 	// y and p are the numbers of a regression.
 	y, p []float64
 }
 
 // evaluate prepares the rows of a side whose label is present.
 func evaluate(c *engine.Context, s *engine.Side, args engine.Args) (*evaluation, error) {
-	label, err := s.Label()
-	if err != nil {
+	if _, err := s.Label(); err != nil {
 		return nil, err
 	}
 	pred, err := s.Predictions()
+	if err != nil {
+		return nil, err
+	}
+	return evaluatePredictions(c, s, args, pred)
+}
+
+// evaluatePredictions is evaluate with other predictions than the side's; nil
+// leaves them out.
+func evaluatePredictions(c *engine.Context, s *engine.Side, args engine.Args, pred *engine.Predictions) (*evaluation, error) {
+	label, err := s.Label()
 	if err != nil {
 		return nil, err
 	}
@@ -37,17 +48,9 @@ func evaluate(c *engine.Context, s *engine.Side, args engine.Args) (*evaluation,
 	if err != nil {
 		return nil, err
 	}
-	e := &evaluation{task: c.Task()}
+	e := &evaluation{task: c.Task(), rowIDs: rows}
 	if c.Task() == engine.Regression {
-		if !label.Kind().Numeric() || !pred.Labels.Kind().Numeric() {
-			return nil, engine.Errorf(engine.ModelValidation, "labels and predictions of a regression must be numbers; labels are %s, predictions %s",
-				label.Kind(), pred.Labels.Kind())
-		}
-		e.y, e.p = make([]float64, len(rows)), make([]float64, len(rows))
-		for i, r := range rows {
-			e.y[i], e.p[i] = label.Float(int(r)), pred.Labels.Float(int(r))
-		}
-		return e, nil
+		return e, e.numbers(label, pred, rows)
 	}
 	e.classes, e.known = slices.Clone(c.Classes()), len(c.Classes())
 	number := make(map[frame.Value]int32, len(e.classes))
@@ -55,6 +58,9 @@ func evaluate(c *engine.Context, s *engine.Side, args engine.Args) (*evaluation,
 		number[v.Key()] = int32(i)
 	}
 	e.truth = e.codes(label, rows, number)
+	if pred == nil {
+		return e, nil
+	}
 	e.predicted = e.codes(pred.Labels, rows, number)
 	if pred.Proba != nil && len(pred.Proba) == e.known {
 		e.proba = make([][]float64, e.known)
@@ -66,6 +72,29 @@ func evaluate(c *engine.Context, s *engine.Side, args engine.Args) (*evaluation,
 		}
 	}
 	return e, nil
+}
+
+// numbers fills in the numbers of a regression.
+func (e *evaluation) numbers(label *frame.Column, pred *engine.Predictions, rows []int32) error {
+	if !label.Kind().Numeric() || pred != nil && !pred.Labels.Kind().Numeric() {
+		kind := "absent"
+		if pred != nil {
+			kind = pred.Labels.Kind().String()
+		}
+		return engine.Errorf(engine.ModelValidation, "labels and predictions of a regression must be numbers; labels are %s, predictions %s", label.Kind(), kind)
+	}
+	e.y = make([]float64, len(rows))
+	for i, r := range rows {
+		e.y[i] = label.Float(int(r))
+	}
+	if pred == nil {
+		return nil
+	}
+	e.p = make([]float64, len(rows))
+	for i, r := range rows {
+		e.p[i] = pred.Labels.Float(int(r))
+	}
+	return nil
 }
 
 // codes numbers the labels of the rows, adding classes not seen before.

@@ -1,5 +1,6 @@
-// Package model holds the checks that compare a model's stored predictions
-// with the labels: scores on train and test, ROC curves, confusion.
+// Package model holds the checks that judge a model: its stored predictions
+// against the labels, its errors and weak spots, and, where one runs, the
+// live model itself.
 package model
 
 import "aloft/tasks/check/engine"
@@ -7,7 +8,17 @@ import "aloft/tasks/check/engine"
 // Checks lists the definitions of the family in the order of the
 // model_evaluation suite.
 func Checks() []*engine.Definition {
-	return []*engine.Definition{performance(), rocReport(), confusionMatrix(), predictionDrift()}
+	return []*engine.Definition{
+		performance(), rocReport(), confusionMatrix(), predictionDrift(), simpleComparison(),
+		calibration(), errorDistribution(),
+	}
+}
+
+// Extra lists the definitions of the family that stand in no suite.
+func Extra() []*engine.Definition {
+	return []*engine.Definition{
+		singlePerformance(), systematicError(),
+	}
 }
 
 // largeSample is how many rows the checks of this family look at by default.

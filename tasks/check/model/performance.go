@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
@@ -13,8 +14,11 @@ import (
 
 func performance() *engine.Definition {
 	return &engine.Definition{
-		ID:          "TrainTestPerformance",
-		Summary:     "Compares the model's scores on the train and test tables: a large drop means that it learned the train table by heart.",
+		ID:      "TrainTestPerformance",
+		Summary: "Compares the model's scores on the train and test tables: a large drop means that it learned the train table by heart.",
+		Formula: "One row for each table, class and measure. Per class `precision = TP/(TP+FP)`, `recall = TP/(TP+FN)`, `F1 = 2TP/(2TP+FP+FN)`; a measure whose denominator is 0 is 0. " +
+			"The degradation is `(train − test) / |train|`.",
+		Differs:     "the measures fpr, fnr and tnr are the textbook ones (`FP/(FP+TN)`, `FN/(FN+TP)`, `TN/(TN+FP)`); deepchecks divides by other cells.",
 		Scope:       engine.TrainTest,
 		Predictions: true,
 		Params: slices.Concat([]engine.Param{
@@ -92,7 +96,7 @@ func (s scoreCheck) Run(_ context.Context, c *engine.Context) (engine.Result, er
 	if err != nil {
 		return engine.Result{}, err
 	}
-	chosen, err := chooseScorers(s.args.Names("scorers"), c.Task(), s.mode)
+	chosen, err := chooseScorers(s.args.Names("scorers"), defaultScorers(c.Task(), false), c.Task(), s.mode)
 	if err != nil {
 		return engine.Result{}, err
 	}
@@ -106,8 +110,8 @@ func (s scoreCheck) Run(_ context.Context, c *engine.Context) (engine.Result, er
 		e    *evaluation
 	}{{"Train", train}, {"Test", test}} {
 		for _, sc := range chosen {
-			if sc.proba && side.e.proba == nil {
-				return engine.Result{}, engine.Errorf(engine.NotSupported, "the measure %s needs probabilities, and the %s predictions hold none", sc.id, side.name)
+			if err := sc.ready(side.e, engine.Which(strings.ToLower(side.name))); err != nil {
+				return engine.Result{}, err
 			}
 			value.List = append(value.List, scoreRows(side.name, side.e, sc, classes)...)
 		}

@@ -17,6 +17,7 @@ func rocReport() *engine.Definition {
 		ID:          "RocReport",
 		Header:      "ROC Report",
 		Summary:     "Draws the ROC curve of each class: how many of its rows are found at the price of how many false alarms.",
+		Formula:     "One class against the rest: rows by falling probability, equal ones together, give true and false positive rates; the value is the area below by the trapezoid rule.",
 		Scope:       engine.SingleDataset,
 		Predictions: true,
 		Params: slices.Concat([]engine.Param{

@@ -104,18 +104,26 @@ func regression() map[string]func(y, p []float64) float64 {
 	}
 }
 
-// defaultScorers are what TrainTestPerformance computes when not told.
-func defaultScorers(task engine.Task) [][2]string {
-	if task == engine.Regression {
+// defaultScorers are what checks compute when not told: per class, or with
+// averages for the whole table.
+func defaultScorers(task engine.Task, whole bool) [][2]string {
+	switch {
+	case task == engine.Regression:
 		return [][2]string{{"Neg RMSE", "neg_rmse"}, {"Neg MAE", "neg_mae"}, {"R2", "r2"}}
+	case !whole:
+		return [][2]string{{"F1", "f1_per_class"}, {"Precision", "precision_per_class"}, {"Recall", "recall_per_class"}}
+	case task == engine.Binary:
+		return [][2]string{{"Accuracy", "accuracy"}, {"Precision", "precision"}, {"Recall", "recall"}}
+	default:
+		return [][2]string{{"Accuracy", "accuracy"}, {"Precision - Macro Average", "precision_macro"}, {"Recall - Macro Average", "recall_macro"}}
 	}
-	return [][2]string{{"F1", "f1_per_class"}, {"Precision", "precision_per_class"}, {"Recall", "recall_per_class"}}
 }
 
 // chooseScorers resolves pairs of shown name and name; nil means the defaults.
-func chooseScorers(names [][2]string, task engine.Task, mode engine.Mode) ([]scorer, error) {
+// Names are read without regard to case, and with blanks for underscores.
+func chooseScorers(names, defaults [][2]string, task engine.Task, mode engine.Mode) ([]scorer, error) {
 	if names == nil {
-		names = defaultScorers(task)
+		names = defaults
 	}
 	known := scorers(task, mode)
 	ids := make([]string, 0, len(known))
@@ -125,7 +133,7 @@ func chooseScorers(names [][2]string, task engine.Task, mode engine.Mode) ([]sco
 	slices.Sort(ids)
 	out := make([]scorer, 0, len(names))
 	for _, n := range names {
-		s, ok := known[n[1]]
+		s, ok := known[strings.ReplaceAll(strings.ToLower(n[1]), " ", "_")]
 		if !ok {
 			return nil, engine.Errorf(engine.ValueError, "Scorer name %s is unknown%s. Known for a %s task are: %s",
 				n[1], nearest.Hint(n[1], ids), task, strings.Join(ids, ", "))
@@ -136,6 +144,30 @@ func chooseScorers(names [][2]string, task engine.Task, mode engine.Mode) ([]sco
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// chooseScorer resolves the one measure that a check may be given.
+func chooseScorer(name string, fallback [2]string, task engine.Task, mode engine.Mode) (scorer, error) {
+	pair := fallback
+	if name != "" {
+		pair = [2]string{"", name}
+	}
+	chosen, err := chooseScorers([][2]string{pair}, nil, task, mode)
+	if err != nil {
+		return scorer{}, err
+	}
+	if chosen[0].perClass {
+		return scorer{}, engine.Errorf(engine.ValueError, "the measure %s gives one score for each class, a single score is needed", chosen[0].id)
+	}
+	return chosen[0], nil
+}
+
+// ready refuses a measure of probabilities where there are none.
+func (s scorer) ready(e *evaluation, which engine.Which) error {
+	if s.proba && e.proba == nil {
+		return engine.Errorf(engine.NotSupported, "the measure %s needs probabilities, and the %s predictions hold none", s.id, which)
+	}
+	return nil
 }
 
 func (e *evaluation) tallies() []stats.Tally { return stats.Tallies(e.truth, e.predicted, e.known) }

@@ -10,17 +10,6 @@ func NewRandom(seed uint32) *Random { return &Random{newMT(seed)} }
 // tree's features: randint(0, 2³¹−1).
 func (r *Random) TreeSeed() uint32 { return r.mt.bounded(1<<31 - 2) }
 
-// Uint31 draws randint(0, 2³¹).
-func (r *Random) Uint31() uint32 { return r.mt.bounded(1<<31 - 1) }
-
-// Shuffle reorders the list as RandomState.shuffle does.
-func (r *Random) Shuffle(list []int32) {
-	for i := len(list) - 1; i > 0; i-- {
-		j := r.mt.bounded(uint32(i))
-		list[i], list[j] = list[j], list[i]
-	}
-}
-
 // Choice draws n numbers below k with replacement, as RandomState.choice does.
 func (r *Random) Choice(n, k int) []int32 {
 	out := make([]int32, n)
