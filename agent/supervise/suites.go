@@ -73,6 +73,7 @@ type suiteReport struct {
 	Checks     []struct {
 		Name       string      `json:"name"`
 		Header     string      `json:"header"`
+		Suite      string      `json:"suite"`
 		Dataset    string      `json:"dataset"`
 		Error      *checkError `json:"error"`
 		Conditions []struct {
@@ -84,6 +85,7 @@ type suiteReport struct {
 }
 
 type checkError struct {
+	Kind    string `json:"kind"` // error, irrelevant or missing_input
 	Message string `json:"message"`
 }
 
@@ -129,7 +131,11 @@ func readSuite(file string) (*statev1.SuiteResult, error) {
 			c.Name = c.Header // as the reports call it
 		}
 		if c.Error != nil {
-			r.Rows = append(r.Rows, &statev1.ConditionRow{Check: c.Name, Dataset: c.Dataset, Category: "ERROR", Details: c.Error.Message})
+			category := "ERROR"
+			if c.Error.Kind == "irrelevant" || c.Error.Kind == "missing_input" && c.Suite != "" {
+				category = "SKIP" // the suite brought it along, the data have no use for it
+			}
+			r.Rows = append(r.Rows, &statev1.ConditionRow{Check: c.Name, Dataset: c.Dataset, Category: category, Details: c.Error.Message})
 			continue
 		}
 		for _, cond := range c.Conditions {

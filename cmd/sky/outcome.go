@@ -69,9 +69,13 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 			t.header, t.flex = t.header[:4], []int{1, 3} // the condition matters more; what did not pass is told below in full
 		}
 		var told []string
-		left := 0
+		left, skipped := 0, 0
 		for _, r := range rows {
-			if r.GetCategory() == "" {
+			switch r.GetCategory() {
+			case "":
+				continue
+			case "SKIP":
+				skipped++
 				continue
 			}
 			if len(t.rows) >= passShown && r.GetCategory() == "PASS" {
@@ -101,6 +105,9 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 		}
 		if left > 0 {
 			a.say("and %d more that passed: the report has them all", left)
+		}
+		if skipped > 0 {
+			a.say("%d skipped for want of what they look at: the report says which and why", skipped)
 		}
 	}
 	var reports []string
