@@ -29,7 +29,7 @@ const (
 
 // Registry returns the checks that may be named.
 func Registry() (*engine.Registry, error) {
-	return engine.NewRegistry(integrity.Checks(), split.Checks(), model.Checks(), model.Extra())
+	return engine.NewRegistry(integrity.Checks(), integrity.Extra(), split.Checks(), model.Checks(), model.Extra())
 }
 
 // SuiteNames lists the suites that may be named.

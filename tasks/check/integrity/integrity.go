@@ -12,7 +12,15 @@ import (
 // Checks lists the definitions of the family in the order of the
 // data_integrity suite.
 func Checks() []*engine.Definition {
-	return []*engine.Definition{isSingleValue(), mixedNulls(), dataDuplicates(), conflictingLabels(), featureLabelCorrelation(), identifierLabelCorrelation()}
+	return []*engine.Definition{
+		isSingleValue(), specialCharacters(), mixedNulls(), mixedDataTypes(), stringMismatch(), dataDuplicates(), stringLengthOutOfBounds(), conflictingLabels(),
+		featureLabelCorrelation(), identifierLabelCorrelation(),
+	}
+}
+
+// Extra lists the definitions of the family that are in no suite.
+func Extra() []*engine.Definition {
+	return []*engine.Definition{percentOfNulls(), columnsInfo(), classImbalance()}
 }
 
 // largeSample is how many rows the checks of this family look at by default.
