@@ -67,13 +67,10 @@ func (p *page) add(parts ...string) {
 // HTML cannot hold, are shown as signs.
 func esc(s string) string {
 	return html.EscapeString(strings.Map(func(r rune) rune {
-		switch {
-		case r < 0x20 && r != '\n' && r != '\t' && r != '\r':
-			return 0x2400 + r
-		case r == 0x7f || r >= 0x80 && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return '�'
+		if r == '\n' || r == '\t' || r == '\r' {
+			return r
 		}
-		return r
+		return visible(r)
 	}, s))
 }
 

@@ -1,10 +1,14 @@
 package report
 
-// pageStyle is the whole style of the HTML report. Colours are chosen for a
-// contrast of at least 4.5 between text and its ground in both themes, and no
-// meaning rests on colour alone.
-const pageStyle = `
-:root{color-scheme:light dark;
+// The style of reports. Colours are chosen for a contrast of at least 4.5
+// between text and its ground in both themes, and no meaning rests on colour
+// alone.
+
+// pageStyle is the whole style of the HTML report.
+const pageStyle = "\n" + themeStyle + plotStyle + layoutStyle
+
+// themeStyle holds the colours, light and dark.
+const themeStyle = `:root{color-scheme:light dark;
 --bg:#f5f6f8;--card:#fff;--ink:#16202c;--soft:#526070;--line:#dfe4ea;--head:#eef1f5;--accent:#1f5fbf;--on-accent:#fff;--cold:#964006;
 --pass:#146c34;--pass-bg:#e2f5e8;--warn:#7a4600;--warn-bg:#fdf0d5;--fail:#b3161b;--fail-bg:#fde6e6;--error:#7a2ea0;--error-bg:#f4e6fb;--mute-bg:#e9edf2;
 --s0:#2563c9;--s1:#d9660c;--s2:#0f8a5f;--s3:#b3329b;--s4:#8a6d00;--s5:#0c86a6;--s6:#c22f45;--s7:#6a4bd1;
@@ -14,7 +18,28 @@ const pageStyle = `
 --pass:#7fdba0;--pass-bg:#14321f;--warn:#f5c469;--warn-bg:#3a2b0c;--fail:#ff9f9d;--fail-bg:#431a1c;--error:#dcaaf5;--error-bg:#371f45;--mute-bg:#263240;
 --s0:#6ea8ff;--s1:#ff9d4d;--s2:#4fd1a1;--s3:#ef86dc;--s4:#e3c54a;--s5:#5fcbe8;--s6:#ff8593;--s7:#b19cff;
 --c0:#3d5f92;--c1:#5b8fdd;--c2:#9d7be0;--c3:#e06fb0;--c4:#ff8d8a}}
-*{box-sizing:border-box}
+`
+
+// plotStyle is the look of pictures and their legends.
+const plotStyle = `svg{display:block;max-width:100%;height:auto}
+svg text{font-family:inherit;font-size:12px;fill:var(--ink)}svg .t-soft{fill:var(--soft)}svg .t-small{font-size:9px}svg .t-on{fill:var(--on-accent)}
+svg .t-mid{font-size:15px;font-weight:600}svg .t-big{font-size:17px;font-weight:650}
+svg .axis{stroke:var(--line);stroke-width:1}svg .diag{stroke:var(--soft);stroke-dasharray:4 5;stroke-width:1;opacity:.8}
+svg .mark{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:3 3}svg .limit{stroke:var(--ink);stroke-width:2}
+svg .cell{fill:var(--head);stroke:var(--card);stroke-width:2}svg .ground{fill:var(--head)}svg .hot{fill:var(--accent)}svg .cold{fill:var(--cold)}
+svg .track{fill:var(--head)}svg .f-good{fill:var(--pass)}svg .f-bad{fill:var(--fail)}
+svg .area{fill-opacity:.2}
+.l0,.l1,.l2,.l3,.l4,.l5,.l6,.l7{fill:none;stroke-width:2.2;stroke-linejoin:round}svg .spot{fill:var(--card)}svg .thin{stroke-width:1.5}
+.l0{stroke:var(--s0)}.l1{stroke:var(--s1)}.l2{stroke:var(--s2)}.l3{stroke:var(--s3)}.l4{stroke:var(--s4)}.l5{stroke:var(--s5)}.l6{stroke:var(--s6)}.l7{stroke:var(--s7)}
+.f0{fill:var(--s0)}.f1{fill:var(--s1)}.f2{fill:var(--s2)}.f3{fill:var(--s3)}.f4{fill:var(--s4)}.f5{fill:var(--s5)}.f6{fill:var(--s6)}.f7{fill:var(--s7)}
+.points{fill:none;stroke-linecap:round;stroke-width:5;stroke-opacity:.75}.p0{stroke:var(--s0)}.swatch{stroke-width:9}
+.c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}
+.legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;margin:8px 0 0;padding:0;list-style:none}
+.legend svg{display:inline-block;vertical-align:middle;margin-right:7px}.legend li{overflow-wrap:anywhere}
+`
+
+// layoutStyle is the look of the rest.
+const layoutStyle = `*{box-sizing:border-box}
 html{scroll-behavior:smooth;-webkit-text-size-adjust:100%}
 @media (prefers-reduced-motion:reduce){html{scroll-behavior:auto}}
 body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
@@ -87,21 +112,7 @@ button.by:hover::after{content:"↕"}th[aria-sort=ascending] button.by::after{co
 .note{border-left:3px solid var(--accent);padding:2px 0 2px 12px;margin:10px 0;font-size:14px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:6px 26px;align-items:start}
 figure{margin:14px 0 0;min-width:0}figcaption{font-size:13px;font-weight:600;color:var(--soft);margin-bottom:6px;overflow-wrap:anywhere}
-svg{display:block;max-width:100%;height:auto}.bare svg{max-width:none}
-svg text{font-family:inherit;font-size:12px;fill:var(--ink)}svg .t-soft{fill:var(--soft)}svg .t-small{font-size:9px}svg .t-on{fill:var(--on-accent)}
-svg .t-mid{font-size:15px;font-weight:600}svg .t-big{font-size:17px;font-weight:650}
-svg .axis{stroke:var(--line);stroke-width:1}svg .diag{stroke:var(--soft);stroke-dasharray:4 5;stroke-width:1;opacity:.8}
-svg .mark{stroke:var(--ink);stroke-width:1.2;stroke-dasharray:3 3}svg .limit{stroke:var(--ink);stroke-width:2}
-svg .cell{fill:var(--head);stroke:var(--card);stroke-width:2}svg .ground{fill:var(--head)}svg .hot{fill:var(--accent)}svg .cold{fill:var(--cold)}
-svg .track{fill:var(--head)}svg .f-good{fill:var(--pass)}svg .f-bad{fill:var(--fail)}
-svg .area{fill-opacity:.2}
-.l0,.l1,.l2,.l3,.l4,.l5,.l6,.l7{fill:none;stroke-width:2.2;stroke-linejoin:round}svg .spot{fill:var(--card)}svg .thin{stroke-width:1.5}
-.l0{stroke:var(--s0)}.l1{stroke:var(--s1)}.l2{stroke:var(--s2)}.l3{stroke:var(--s3)}.l4{stroke:var(--s4)}.l5{stroke:var(--s5)}.l6{stroke:var(--s6)}.l7{stroke:var(--s7)}
-.f0{fill:var(--s0)}.f1{fill:var(--s1)}.f2{fill:var(--s2)}.f3{fill:var(--s3)}.f4{fill:var(--s4)}.f5{fill:var(--s5)}.f6{fill:var(--s6)}.f7{fill:var(--s7)}
-.points{fill:none;stroke-linecap:round;stroke-width:5;stroke-opacity:.75}.p0{stroke:var(--s0)}.swatch{stroke-width:9}
-.c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}
-.legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;margin:8px 0 0;padding:0;list-style:none}
-.legend svg{display:inline-block;vertical-align:middle;margin-right:7px}.legend li{overflow-wrap:anywhere}
+.bare svg{max-width:none}
 details{font-size:14px}summary{cursor:pointer;color:var(--soft);width:max-content;max-width:100%}.method{margin-top:14px}
 code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}p code{background:var(--head);border-radius:4px;padding:1px 4px}
 dl{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:4px 18px;margin:8px 0}dt{color:var(--soft);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}

@@ -121,6 +121,7 @@ func outcome(o *engine.Outcome) engine.Object {
 		{Key: "conditions", Value: conditions},
 		{Key: "condition_params", Value: params},
 		{Key: "error", Value: errorObject(o.Err)},
+		{Key: "notes", Value: list(o.Notes)},
 		{Key: "sampled", Value: engine.Object{{Key: "train", Value: s.Train < s.TrainTotal}, {Key: "test", Value: s.Test < s.TestTotal}}},
 		{Key: "seconds", Value: round(o.Elapsed.Seconds())},
 	}

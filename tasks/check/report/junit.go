@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"aloft/tasks/check/engine"
+	"aloft/tasks/check/format"
 )
 
 type junitSuites struct {
@@ -15,18 +16,23 @@ type junitSuites struct {
 	Tests    int          `xml:"tests,attr"`
 	Failures int          `xml:"failures,attr"`
 	Errors   int          `xml:"errors,attr"`
-	Skipped  int          `xml:"skipped,attr"`
 	Time     string       `xml:"time,attr"`
 	Suites   []junitSuite `xml:"testsuite"`
 }
 
 type junitSuite struct {
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Skipped  int         `xml:"skipped,attr"`
-	Cases    []junitCase `xml:"testcase"`
+	Name      string      `xml:"name,attr"`
+	Tests     int         `xml:"tests,attr"`
+	Failures  int         `xml:"failures,attr"`
+	Errors    int         `xml:"errors,attr"`
+	Skipped   int         `xml:"skipped,attr"`
+	Time      string      `xml:"time,attr"`
+	Timestamp string      `xml:"timestamp,attr"`
+	Hostname  string      `xml:"hostname,attr"`
+	ID        int         `xml:"id,attr"`
+	Cases     []junitCase `xml:"testcase"`
+
+	elapsed float64
 }
 
 type junitCase struct {
@@ -45,7 +51,8 @@ type junitDetail struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the report as JUnit XML. Each condition is a test case: a
+// JUnit writes the report as JUnit XML, in the form that the schema of
+// Jenkins' xUnit plugin describes and others read too. Each condition is a test case: a
 // failed one is a failure, as is a warning when the report fails on warnings;
 // one that could not be judged and a check that ought to have run are errors;
 // a check that does not apply is skipped. In mode Deepchecks each check is a
@@ -67,9 +74,12 @@ func JUnit(w io.Writer, r *engine.Report) error {
 		}
 		s := &doc.Suites[len(doc.Suites)-1]
 		s.Cases = append(s.Cases, cases(r, o, name)...)
+		s.elapsed += o.Elapsed.Seconds()
 	}
 	for i := range doc.Suites {
-		doc.Suites[i].count(&doc)
+		s := &doc.Suites[i]
+		s.ID, s.Hostname, s.Timestamp = i, "localhost", r.Started.UTC().Format("2006-01-02T15:04:05")
+		s.count(&doc)
 	}
 	out, err := xml.MarshalIndent(doc, "", "  ")
 	if err != nil {
@@ -82,7 +92,7 @@ func JUnit(w io.Writer, r *engine.Report) error {
 }
 
 func (s *junitSuite) count(all *junitSuites) {
-	s.Tests, s.Failures, s.Errors, s.Skipped = len(s.Cases), 0, 0, 0
+	s.Tests, s.Time = len(s.Cases), seconds(s.elapsed)
 	for _, c := range s.Cases {
 		switch {
 		case c.Failure != nil:
@@ -96,13 +106,12 @@ func (s *junitSuite) count(all *junitSuites) {
 	all.Tests += s.Tests
 	all.Failures += s.Failures
 	all.Errors += s.Errors
-	all.Skipped += s.Skipped
 }
 
 func cases(r *engine.Report, o *engine.Outcome, suite string) []junitCase {
 	base := junitCase{Class: suite + "." + o.Def.ID, Name: o.Header + dataSuffix(o), Time: seconds(o.Elapsed.Seconds())}
 	if o.Err != nil {
-		detail := &junitDetail{Type: string(o.Err.Class), Message: o.Err.Message, Text: o.Err.Message}
+		detail := &junitDetail{Type: string(o.Err.Class), Message: format.Truncate(o.Err.Message, mostMessage), Text: o.Err.Message}
 		switch {
 		case r.Mode == engine.Deepchecks:
 			base.Failure = detail
@@ -131,14 +140,17 @@ func cases(r *engine.Report, o *engine.Outcome, suite string) []junitCase {
 		out[i].Name += ": " + c.Name
 		switch {
 		case c.Verdict == engine.Fail, c.Verdict == engine.Warn && r.FailOn == engine.FailOnWarn:
-			out[i].Failure = &junitDetail{Type: "Condition", Message: c.Details, Text: c.Name + "\n" + c.Details}
+			out[i].Failure = &junitDetail{Type: "Condition", Message: format.Truncate(c.Details, mostMessage), Text: c.Name + "\n" + c.Details}
 		case c.Verdict == engine.Broken:
-			out[i].Error = &junitDetail{Type: "Condition", Message: c.Details, Text: c.Details}
+			out[i].Error = &junitDetail{Type: "Condition", Message: format.Truncate(c.Details, mostMessage), Text: c.Details}
 		default:
 			out[i].Out = string(c.Verdict) + ": " + c.Details
 		}
 	}
 	return out
 }
+
+// mostMessage is the length of a message attribute; the text below it is whole.
+const mostMessage = 500
 
 func seconds(s float64) string { return fmt.Sprintf("%.4f", s) }

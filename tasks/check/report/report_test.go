@@ -153,16 +153,15 @@ func TestJUnit(t *testing.T) {
 		Tests    int `xml:"tests,attr"`
 		Failures int `xml:"failures,attr"`
 		Errors   int `xml:"errors,attr"`
-		Skipped  int `xml:"skipped,attr"`
 	}
 	for _, tt := range []struct {
 		mode   engine.Mode
 		failOn engine.FailOn
 		want   suites
 	}{
-		{engine.Mended, engine.FailOnFail, suites{7, 1, 2, 1}},
-		{engine.Mended, engine.FailOnWarn, suites{7, 2, 2, 1}},
-		{engine.Deepchecks, engine.FailOnFail, suites{4, 2, 0, 0}},
+		{engine.Mended, engine.FailOnFail, suites{7, 1, 2}},
+		{engine.Mended, engine.FailOnWarn, suites{7, 2, 2}},
+		{engine.Deepchecks, engine.FailOnFail, suites{4, 2, 0}},
 	} {
 		r := sample()
 		r.Mode, r.FailOn = tt.mode, tt.failOn
@@ -182,9 +181,15 @@ func TestMarkdown(t *testing.T) {
 	if strings.Contains(out, "<script") || !strings.Contains(out, "&lt;script&gt;") {
 		t.Error("user data are not escaped")
 	}
+	cells := 0
 	for _, line := range strings.Split(out, "\n") {
-		if strings.HasPrefix(line, "| ") && strings.Count(strings.ReplaceAll(line, `\|`, ""), "|") != 6 {
-			t.Errorf("a row has the wrong number of cells: %s", line)
+		n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
+		if !strings.HasPrefix(line, "|") {
+			cells = 0
+		} else if cells == 0 {
+			cells = n
+		} else if n != cells {
+			t.Errorf("a row has %d cells, not %d: %s", n, cells, line)
 		}
 	}
 	if strings.Index(out, "Fails") > strings.Index(out, "Passes") {
@@ -199,8 +204,8 @@ func TestText(t *testing.T) {
 		if strings.Contains(out, "\x1b") {
 			t.Error("colours without being asked")
 		}
-		for i, line := range strings.Split(out, "\n") {
-			if n := utf8.RuneCountInString(line); n > width && i > 1 {
+		for _, line := range strings.Split(out, "\n") {
+			if n := utf8.RuneCountInString(line); n > width {
 				t.Errorf("width %d: %d characters: %s", width, n, line)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
+	"unicode"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
@@ -84,16 +84,17 @@ func (t *textWriter) report(r *engine.Report) {
 	if !r.Passed() {
 		head = t.paint(red, t.paint(bold, "✖ failed"))
 	}
-	fmt.Fprintf(&t.b, "%s  %s\n", head, strings.Join(headline(r), " · "))
+	t.column(head+"  ", 10, strings.Join(headline(r), " · "), "")
 	if r.Err != nil {
 		t.wrapped("", "The suite did not run. "+r.Err.Message)
 		return
 	}
-	fmt.Fprintf(&t.b, "%s\n\n", tally(r.Counts()))
+	t.column("", 0, tally(r.Counts()), "")
+	t.b.WriteByte('\n')
 	rows := conditionRows(r)
 	checkWidth := len("CHECK")
 	for _, row := range rows {
-		checkWidth = max(checkWidth, utf8.RuneCountInString(row.check))
+		checkWidth = max(checkWidth, screenWidth(row.check))
 	}
 	checkWidth = min(checkWidth, t.width/3)
 	if len(rows) > 0 {
@@ -102,14 +103,35 @@ func (t *textWriter) report(r *engine.Report) {
 	for _, row := range rows {
 		b := badgeOf(row.Verdict)
 		status := t.paint(b.style, fmt.Sprintf("%-8s", b.sign+" "+b.word))
-		lead := fmt.Sprintf("%s %-*s %-6s ", status, checkWidth, cut(row.check, checkWidth), row.data)
+		name := cut(row.check, checkWidth)
+		lead := fmt.Sprintf("%s %s%s %-6s ", status, name, strings.Repeat(" ", checkWidth-screenWidth(name)), row.data)
 		indent := 9 + checkWidth + 1 + 7
 		t.column(lead, indent, row.Name, "")
 		if row.Details != "" && row.Verdict != engine.Pass {
-			t.column(strings.Repeat(" ", indent), indent, row.Details, dim)
+			t.column(strings.Repeat(" ", indent), indent, format.Truncate(row.Details, mostDetails), dim)
 		}
 	}
 	t.notRun(r)
+	t.notes(r)
+}
+
+// notes lists what checks remarked, each remark once.
+func (t *textWriter) notes(r *engine.Report) {
+	told := make(map[string]bool)
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		for _, n := range o.Notes {
+			text := o.Header + ": " + n
+			if told[text] {
+				continue
+			}
+			if len(told) == 0 {
+				fmt.Fprintf(&t.b, "\n%s\n", t.paint(dim, "NOTES"))
+			}
+			told[text] = true
+			t.column("", 0, text, "")
+		}
+	}
 }
 
 func (t *textWriter) notRun(r *engine.Report) {
@@ -136,6 +158,12 @@ func (t *textWriter) notRun(r *engine.Report) {
 // column writes text behind lead, folded at the width with the indent.
 func (t *textWriter) column(lead string, indent int, text string, s style) {
 	for _, paragraph := range strings.Split(text, "\n") {
+		paragraph = strings.Map(func(r rune) rune {
+			if r == '\t' || r == '\r' {
+				return ' '
+			}
+			return visible(r)
+		}, paragraph)
 		for _, line := range fold(paragraph, t.width-indent) {
 			if s != "" {
 				line = t.paint(s, line)
@@ -207,31 +235,66 @@ func dataSuffix(o *engine.Outcome) string {
 	return " (" + string(o.Which) + ")"
 }
 
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
+// runeWidth is how many columns a terminal gives a character: two for the
+// wide ones of East Asia and pictures, none for marks that join others.
+func runeWidth(r rune) int {
+	switch {
+	case unicode.Is(unicode.Mn, r) || unicode.Is(unicode.Me, r) || r == 0x200d || r >= 0xfe00 && r <= 0xfe0f:
+		return 0
+	case r >= 0x1100 && r <= 0x115f, r >= 0x2e80 && r <= 0xa4cf, r >= 0xac00 && r <= 0xd7a3, r >= 0xf900 && r <= 0xfaff,
+		r >= 0xfe30 && r <= 0xfe6f, r >= 0xff00 && r <= 0xff60, r >= 0xffe0 && r <= 0xffe6, r >= 0x1f300 && r <= 0x1faff, r >= 0x20000 && r <= 0x3fffd:
+		return 2
 	}
-	return s
+	return 1
 }
 
-// fold breaks text into lines of at most width characters, at blanks where
-// there are any.
+// screenWidth is the width of a text on a terminal.
+func screenWidth(s string) int {
+	w := 0
+	for _, r := range s {
+		w += runeWidth(r)
+	}
+	return w
+}
+
+// split parts a text at a width.
+func split(s string, width int) (head, rest string) {
+	w := 0
+	for i, r := range s {
+		if w += runeWidth(r); w > width {
+			return s[:i], s[i:]
+		}
+	}
+	return s, ""
+}
+
+func cut(s string, n int) string {
+	if screenWidth(s) <= n {
+		return s
+	}
+	head, _ := split(s, n-1)
+	return head + "…"
+}
+
+// fold breaks text into lines of at most width columns, at blanks where there
+// are any.
 func fold(text string, width int) []string {
 	width = max(width, 20)
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {
-		for utf8.RuneCountInString(word) > width {
-			r := []rune(word)
+		for screenWidth(word) > width {
 			if line != "" {
 				lines, line = append(lines, line), ""
 			}
-			lines, word = append(lines, string(r[:width])), string(r[width:])
+			var head string
+			head, word = split(word, width)
+			lines = append(lines, head)
 		}
 		switch {
 		case line == "":
 			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+		case screenWidth(line)+1+screenWidth(word) <= width:
 			line += " " + word
 		default:
 			lines, line = append(lines, line), word
