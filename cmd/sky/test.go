@@ -20,6 +20,8 @@ type testFlags struct {
 	train, test, label, task, index, datetime string
 	predTrain, predTest                       string
 	suites, features, categorical, na         []string
+	list                                      bool
+	explain                                   string
 }
 
 // newTestCmd makes `sky test`, which runs validation suites in this process, without a cluster.
@@ -31,16 +33,19 @@ func newTestCmd() *cobra.Command {
 		Long: "Run the suites that a document names, or that flags describe, on CSV files and print a report.\n" +
 			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed.",
 		Example: "  sky test suite.yaml --html report.html\n" +
-			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation",
+			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation\n" +
+			"  sky test --explain FeatureDrift",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
 	fl := cmd.Flags()
-	fl.StringVarP(&f.Format, "output", "o", "text", "output `FORMAT`: text, json, junit or markdown")
+	fl.StringVarP(&f.Format, "output", "o", "text", "output `FORMAT`: text, json, deepchecks-json, junit or markdown")
 	fl.StringVar(&f.HTML, "html", "", "write the HTML report into `FILE`")
-	fl.StringVar(&f.Out, "out", "", "write report.json, report.html, report.md and junit.xml into `DIR`")
+	fl.StringVar(&f.Out, "out", "", "write report.json, report.deepchecks.json, report.html, report.md and junit.xml into `DIR`")
 	fl.StringVar(&f.Compat, "compat", "", "`WHICH` behaviour: deepchecks reproduces its known defects")
 	fl.StringVar(&f.FailOn, "fail-on", "", "fail `WHEN`: fail, warn or never")
+	fl.BoolVar(&f.list, "list", false, "list the suites and checks instead, one line each; -o json for programs")
+	fl.StringVar(&f.explain, "explain", "", "explain a `CHECK` or a suite instead: formula, parameters, conditions; -o json for programs")
 	fl.StringVar(&f.train, "train", "", "train table, a CSV `FILE` (instead of a document)")
 	fl.StringVar(&f.test, "test", "", "test table, a CSV `FILE`")
 	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
@@ -59,8 +64,16 @@ func newTestCmd() *cobra.Command {
 func (f *testFlags) run(cmd *cobra.Command, args []string) error {
 	f.Stdout = cmd.OutOrStdout()
 	f.Text = textOptions(f.Stdout)
+	f.Progress = progress(cmd.ErrOrStderr())
 	doc := f.document()
 	switch {
+	case (f.list || f.explain != "") && len(args)+len(doc) > 0:
+		return &exitError{exitUsage, errors.New("--list and --explain take no suite document and no files")}
+	case f.list || f.explain != "":
+		if err := suitecmd.Describe(f.Stdout, f.explain, f.Format, f.Text.Width); err != nil {
+			return &exitError{exitUsage, err}
+		}
+		return nil
 	case len(args) == 1 && len(doc) > 0:
 		return &exitError{exitUsage, errors.New("give a suite document, or flags that describe one, not both")}
 	case len(args) == 1:
@@ -115,6 +128,19 @@ func (f *testFlags) document() map[string]any {
 		doc["predictions"] = predictions
 	}
 	return doc
+}
+
+// progress is the line that tells which check runs; nil without a terminal.
+func progress(w any) *suitecmd.Progress {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		width = 80
+	}
+	return suitecmd.NewProgress(f, width)
 }
 
 // textOptions fits the text form to the terminal, if there is one.

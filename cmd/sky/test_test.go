@@ -37,13 +37,17 @@ func TestTestCmd(t *testing.T) {
 		{"flags", []string{"--train", good, "--label", "y"}, exitOK, false, "✓ passed"},
 		{"all flags", []string{
 			"--train", good, "--test", good, "--label", "y", "--pred-train", pred, "--pred-test", pred, "--task-type", "binary",
-			"--suite", "full_suite", "--feature", "x", "--na", "NA", "--compat", "deepchecks", "-o", "json",
+			"--suite", "full_suite", "--feature", "x", "--na", "NA", "--compat", "deepchecks", "--fail-on", "never", "-o", "json",
 		}, exitOK, false, `"compat": "deepchecks"`},
 		{"nothing", nil, exitUsage, false, "give a suite document"},
 		{"both", []string{suite, "--train", good}, exitUsage, false, "not both"},
 		{"missing file", []string{"--train", "gone.csv"}, exitUsage, false, "gone.csv"},
 		{"unknown suite", []string{"--train", good, "--suite", "data_integrty"}, exitUsage, false, `did you mean "data_integrity"`},
-		{"bad output", []string{"--train", good, "-o", "xml"}, exitUsage, false, "known are text, json, junit, markdown"},
+		{"bad output", []string{"--train", good, "-o", "xml"}, exitUsage, false, "known are text, json, deepchecks-json, junit, markdown"},
+		{"list", []string{"--list"}, exitOK, false, "DataDuplicates"},
+		{"explain", []string{"--explain", "DataDuplicates", "-o", "json"}, exitOK, false, `"in_suites": true`},
+		{"explain what is not", []string{"--explain", "DataDuplicats"}, exitUsage, false, `did you mean "DataDuplicates"`},
+		{"list and a file", []string{"--list", "--train", good}, exitUsage, false, "no suite document"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,6 +26,7 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 	if err != nil {
 		return nil, err
 	}
+	in.Progress = spec.Progress
 	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: spec.placed(baseDir)}
 	if suite.Name == "" {
 		suite.Name = "checks"

@@ -49,6 +49,10 @@ type SuiteSpec struct {
 	// Compat is the mode of the run.
 	Compat engine.Mode
 
+	// Progress, when set, is told of checks as they begin and end, by any
+	// goroutine, one call at a time.
+	Progress func(engine.Step)
+
 	file  string
 	lines map[string]int // line of each key, by path
 

@@ -164,7 +164,7 @@ func (t *textWriter) column(lead string, indent int, text string, s style) {
 			}
 			return visible(r)
 		}, paragraph)
-		for _, line := range fold(paragraph, t.width-indent) {
+		for _, line := range Fold(paragraph, t.width-indent) {
 			if s != "" {
 				line = t.paint(s, line)
 			}
@@ -276,9 +276,9 @@ func cut(s string, n int) string {
 	return head + "…"
 }
 
-// fold breaks text into lines of at most width columns, at blanks where there
+// Fold breaks text into lines of at most width columns, at blanks where there
 // are any.
-func fold(text string, width int) []string {
+func Fold(text string, width int) []string {
 	width = max(width, 20)
 	var lines []string
 	line := ""

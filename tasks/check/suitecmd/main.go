@@ -35,11 +35,13 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, usage)
 		fs.PrintDefaults()
 	}
-	fs.StringVar(&o.Format, "o", "text", "print `text`, json, junit or markdown")
-	fs.StringVar(&o.Out, "out", "", "write report.json, report.html, report.md and junit.xml into this `folder`")
+	fs.StringVar(&o.Format, "o", "text", "print `text`, json, deepchecks-json, junit or markdown")
+	fs.StringVar(&o.Out, "out", "", "write report.json, report.deepchecks.json, report.html, report.md and junit.xml into this `folder`")
 	fs.StringVar(&o.HTML, "html", "", "write the HTML report into this `file`")
 	fs.StringVar(&o.Compat, "compat", "", "`deepchecks` reproduces its known defects")
 	fs.StringVar(&o.FailOn, "fail-on", "", "fail on `fail`, warn or never")
+	list := fs.Bool("list", false, "list the checks and suites")
+	explain := fs.String("explain", "", "explain a `check` or a suite")
 	files, err := parseMixed(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
 		return Passed
@@ -47,11 +49,25 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return BadInput // the flag package has told why
 	}
+	if *list || *explain != "" {
+		if len(files) > 0 {
+			fmt.Fprintln(stderr, "check: --list and --explain take no suite document")
+			return BadInput
+		}
+		if err := Describe(stdout, *explain, o.Format, o.Text.Width); err != nil {
+			fmt.Fprintln(stderr, "check:", err)
+			return BadInput
+		}
+		return Passed
+	}
 	if len(files) != 1 {
 		fmt.Fprintf(stderr, "check: one suite document is needed, not %d\n", len(files))
 		return BadInput
 	}
 	o.File = files[0]
+	if isTerminal(stderr) && os.Getenv("TERM") != "dumb" {
+		o.Progress = NewProgress(stderr, 80)
+	}
 	r, err := Run(ctx, o)
 	if err != nil {
 		fmt.Fprintln(stderr, "check:", err)

@@ -20,7 +20,7 @@ import (
 )
 
 // Formats lists the forms of Options.Format.
-func Formats() []string { return []string{"text", "json", "junit", "markdown"} }
+func Formats() []string { return []string{"text", "json", "deepchecks-json", "junit", "markdown"} }
 
 // Options say what to run and where results go.
 type Options struct {
@@ -33,8 +33,8 @@ type Options struct {
 	Format string
 	// HTML is a file for the HTML report, "" for none.
 	HTML string
-	// Out is a folder for report.json, report.html, report.md and junit.xml,
-	// made if needed; "" for none.
+	// Out is a folder for report.json, report.deepchecks.json, report.html,
+	// report.md and junit.xml, made if needed; "" for none.
 	Out string
 	// Compat and FailOn replace the document's, unless "".
 	Compat, FailOn string
@@ -42,6 +42,8 @@ type Options struct {
 	Text report.TextOptions
 	// Stdout receives the report in Format.
 	Stdout io.Writer
+	// Progress is a terminal that shows which check runs; nil for none.
+	Progress *Progress
 }
 
 // InputError is a fault of the request: a document, a file, an option.
@@ -67,7 +69,13 @@ func Run(ctx context.Context, o Options) (*check.Report, error) {
 	if err != nil {
 		return nil, &InputError{err}
 	}
+	if o.Progress != nil {
+		spec.Progress = o.Progress.Step
+	}
 	r, err := check.RunSpec(ctx, spec, dir)
+	if o.Progress != nil {
+		o.Progress.Clear()
+	}
 	if err != nil {
 		if errors.Is(err, ctx.Err()) && ctx.Err() != nil {
 			return nil, fmt.Errorf("run suite: %w", err)
@@ -125,6 +133,8 @@ func (o *Options) print(r *check.Report) error {
 	switch o.Format {
 	case "json":
 		return report.JSON(o.Stdout, r)
+	case "deepchecks-json":
+		return report.Deepchecks(o.Stdout, r)
 	case "junit":
 		return report.JUnit(o.Stdout, r)
 	case "markdown":
@@ -143,7 +153,7 @@ func (o *Options) write(r *check.Report) error {
 		for _, f := range []struct {
 			name  string
 			write func(io.Writer, *engine.Report) error
-		}{{"report.html", report.HTML}, {"report.md", report.Markdown}, {"junit.xml", report.JUnit}, {"report.json", report.JSON}} {
+		}{{"report.html", report.HTML}, {"report.md", report.Markdown}, {"junit.xml", report.JUnit}, {"report.deepchecks.json", report.Deepchecks}, {"report.json", report.JSON}} {
 			if err := writeFile(filepath.Join(o.Out, f.name), r, f.write); err != nil {
 				return err
 			}

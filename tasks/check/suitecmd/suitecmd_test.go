@@ -47,6 +47,15 @@ func TestCommandLine(t *testing.T) {
 		{"compat", []string{"good.yaml", "--compat", "deepchecks"}, suitecmd.Passed, "compat deepchecks", ""},
 		{"junit", []string{"good.yaml", "-o", "junit"}, suitecmd.Passed, "<testsuites", ""},
 		{"markdown", []string{"good.yaml", "-o", "markdown"}, suitecmd.Passed, "✅", ""},
+		{"deepchecks", []string{"good.yaml", "-o", "deepchecks-json"}, suitecmd.Passed, `"type": "SuiteResult"`, ""},
+		{"list", []string{"--list"}, suitecmd.Passed, "DataDuplicates", ""},
+		{"list, JSON", []string{"--list", "-o", "json"}, suitecmd.Passed, `"name": "full_suite"`, ""},
+		{"explain", []string{"--explain", "DataDuplicates"}, suitecmd.Passed, "ratio_less_or_equal", ""},
+		{"explain, JSON", []string{"--explain", "DataDuplicates", "-o", "json"}, suitecmd.Passed, `"max_ratio"`, ""},
+		{"explain a suite", []string{"--explain", "data_integrity"}, suitecmd.Passed, "ConflictingLabels", ""},
+		{"explain what is not", []string{"--explain", "DataDuplicate"}, suitecmd.BadInput, "", `did you mean "DataDuplicates"`},
+		{"list as JUnit", []string{"--list", "-o", "junit"}, suitecmd.BadInput, "", "text or json"},
+		{"list and a document", []string{"good.yaml", "--list"}, suitecmd.BadInput, "", "no suite document"},
 		{"no document", nil, suitecmd.BadInput, "", "one suite document"},
 		{"no such file", []string{"gone.yaml"}, suitecmd.BadInput, "", "read suite document"},
 		{"bad document", []string{"odd.yaml"}, suitecmd.BadInput, "", `odd.yaml:3: unknown key "labl" (did you mean "label"?)`},
@@ -99,7 +108,7 @@ func TestFiles(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if got := strings.Join(names, " "); got != "junit.xml report.html report.json report.md" {
+	if got := strings.Join(names, " "); got != "junit.xml report.deepchecks.json report.html report.json report.md" {
 		t.Errorf("files: %s", got)
 	}
 	src, err := os.ReadFile(filepath.Join(out, "report.json"))
