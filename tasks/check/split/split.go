@@ -9,6 +9,6 @@ import "aloft/tasks/check/engine"
 func Checks() []*engine.Definition {
 	return []*engine.Definition{
 		sizes(), newLabels(), newCategories(), stringMismatch(), dateDuplicates(), dateOverlap(), indexLeakage(), samplesMix(),
-		featureLabelCorrelationChange(), featureDrift(), labelDrift(),
+		featureLabelCorrelationChange(), featureDrift(), labelDrift(), multivariateDrift(),
 	}
 }

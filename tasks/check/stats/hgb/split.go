@@ -115,10 +115,17 @@ func (gr *grower) byCategory(s *split, cells []cell, sum cell) {
 	if len(used) < 2 {
 		return
 	}
-	slices.SortStableFunc(used, func(a, b category) int { return cmp.Compare(a.value, b.value) })
+	// Of equal categories the later comes first, as the original's merge sort
+	// leaves them.
+	slices.SortFunc(used, func(a, b category) int { return cmp.Or(cmp.Compare(a.value, b.value), cmp.Compare(b.bin, a.bin)) })
+	// Either half is tried from its end. The halves do not mirror each other:
+	// categories too rare to be used go right in both.
 	most := (len(used) + 1) / 2
 	bestN, forward := 0, true
 	for _, ascending := range []bool{true, false} {
+		if !ascending {
+			most--
+		}
 		var left cell
 		for i := range most {
 			at := i
