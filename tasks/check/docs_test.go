@@ -34,7 +34,7 @@ func TestDocs(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatal("docs/suites.md lacks the marks of its generated part")
 	}
-	want := before + docsBegin + reference() + docsEnd + after
+	want := before + docsBegin + reference(t) + docsEnd + after
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -46,40 +46,65 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-func reference() string {
+func reference(t *testing.T) string {
+	t.Helper()
+	reg, err := check.Registry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := examples(t, reg)
 	var b strings.Builder
+	done := make(map[string]bool)
 	for _, suite := range []string{check.DataIntegrity, check.TrainTestValidation, check.ModelEvaluation} {
 		fmt.Fprintf(&b, "\n## Suite `%s`\n", suite)
 		for _, d := range check.SuiteChecks(suite) {
-			scope := "once for each table"
-			if d.Scope == engine.TrainTest {
-				scope = "on train and test together"
-			}
-			if d.Predictions {
-				scope += "; needs predictions"
-			}
-			fmt.Fprintf(&b, "\n### %s\n\n%s Runs %s.\n\n", d.ID, d.Summary, scope)
-			if d.Formula != "" {
-				fmt.Fprintf(&b, "%s\n\n", d.Formula)
-			}
-			if d.Differs != "" {
-				fmt.Fprintf(&b, "Differs from deepchecks: %s\n\n", d.Differs)
-			}
-			params(&b, "", d.Params)
-			for _, c := range d.Conditions {
-				mark := ""
-				for _, use := range d.Defaults {
-					if use.ID == c.ID {
-						mark = " (in suites)"
-					}
-				}
-				fmt.Fprintf(&b, "- condition `%s`%s\n", c.ID, mark)
-				params(&b, "  ", c.Params)
-			}
+			section(&b, d, shown)
+			done[d.ID] = true
 		}
+	}
+	b.WriteString("\n## Checks outside these suites\n")
+	for _, d := range reg.All() {
+		if !done[d.ID] {
+			section(&b, d, shown)
+		}
+	}
+	fmt.Fprintf(&b, "\n## Suite `%s`\n\n", check.ProductionSuite)
+	b.WriteString("With its default parameters:\n\n")
+	for _, d := range check.SuiteChecks(check.ProductionSuite) {
+		fmt.Fprintf(&b, "- [%s](#%s)\n", d.ID, strings.ToLower(d.ID))
 	}
 	b.WriteByte('\n')
 	return b.String()
+}
+
+// section documents one check.
+func section(b *strings.Builder, d *engine.Definition, shown map[string]string) {
+	runs := map[engine.Scope]string{engine.SingleDataset: "once for each table", engine.TrainTest: "on train and test together", engine.ModelOnly: "on the model alone"}[d.Scope]
+	if d.Predictions {
+		runs += "; needs predictions"
+	}
+	fmt.Fprintf(b, "\n### %s\n\n%s Runs %s.\n\n", d.ID, d.Summary, runs)
+	if d.Formula != "" {
+		fmt.Fprintf(b, "%s\n\n", d.Formula)
+	}
+	if d.Differs != "" {
+		fmt.Fprintf(b, "Differs from deepchecks: %s\n\n", d.Differs)
+	}
+	params(b, "", d.Params)
+	for _, c := range d.Conditions {
+		mark := ""
+		for _, use := range d.Defaults {
+			if use.ID == c.ID {
+				mark = " (in suites)"
+			}
+		}
+		fmt.Fprintf(b, "- condition `%s`%s\n", c.ID, mark)
+		params(b, "  ", c.Params)
+	}
+	if len(d.Params)+len(d.Conditions) > 0 {
+		b.WriteByte('\n')
+	}
+	b.WriteString(shown[d.ID])
 }
 
 func params(b *strings.Builder, indent string, list []engine.Param) {
