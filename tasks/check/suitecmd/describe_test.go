@@ -93,7 +93,7 @@ func TestProgress(t *testing.T) {
 	if _, err := suitecmd.Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if got := line.String(); !strings.Contains(got, "DataDuplicates (train)") || !strings.HasSuffix(got, "\r\x1b[K") || strings.Contains(out.String(), "\r") {
+	if got := line.String(); !regexp.MustCompile(`^\r0/\d+ \w+ \(train\)`).MatchString(got) || !strings.HasSuffix(got, "\r\x1b[K") || strings.Contains(out.String(), "\r") {
 		t.Errorf("line %q", got)
 	}
 }
