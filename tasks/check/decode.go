@@ -42,7 +42,7 @@ var kinds = map[string]frame.Kind{
 }
 
 func decodeSpec(file string, node *yaml.Node) (*SuiteSpec, error) {
-	d := &decoder{spec: &SuiteSpec{Kind: "tabular", Seed: 42, FailOn: engine.FailOnFail, file: file, lines: make(map[string]int)}}
+	d := &decoder{spec: &SuiteSpec{Kind: "tabular", MaxRows: DefaultMaxRows, Seed: 42, FailOn: engine.FailOnFail, file: file, lines: make(map[string]int)}}
 	d.document(node)
 	d.problems = append(d.problems, d.spec.planAll()...)
 	if resolve(node).Kind == yaml.MappingNode {
@@ -116,8 +116,10 @@ func (d *decoder) document(n *yaml.Node) {
 		{"suites", d.suites},
 		{"suite_params", d.suiteParams},
 		{"checks", d.checks},
-		{"train", d.text(&s.Train)},
-		{"test", d.text(&s.Test)},
+		{"train", d.files(&s.Train)},
+		{"test", d.files(&s.Test)},
+		{"csv", d.dialect},
+		{"max_rows_in_memory", d.maxRows},
 		{"label", d.text(&s.Label)},
 		{"task_type", func(p string, n *yaml.Node) {
 			var t string
@@ -132,9 +134,7 @@ func (d *decoder) document(n *yaml.Node) {
 		{"dtypes", d.types},
 		{"na_values", d.texts(&s.NA)},
 		{"classes", d.classes},
-		{"predictions", func(p string, n *yaml.Node) {
-			d.mapping(p, n, []entry{{"train", d.text(&s.TrainPredictions)}, {"test", d.text(&s.TestPredictions)}})
-		}},
+		{"predictions", d.predictions},
 		{"seed", d.seed},
 		{"fail_on", func(p string, n *yaml.Node) {
 			t := string(s.FailOn)
@@ -161,14 +161,14 @@ func (d *decoder) whole(n *yaml.Node) {
 	faulty := func(key string) bool {
 		return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key })
 	}
-	if s.Train == "" && !faulty("train") {
-		if s.Test != "" {
+	if len(s.Train) == 0 && !faulty("train") {
+		if len(s.Test) > 0 {
 			d.fault(at("test"), "test", "a single table goes under \"train\"")
 		} else {
-			d.fault(n, "", "no table: add \"train\" with a CSV file")
+			d.fault(n, "", "no table: add \"train\" with a file")
 		}
 	}
-	if s.TestPredictions != "" && s.Test == "" {
+	if len(s.TestPredictions) > 0 && len(s.Test) == 0 {
 		d.fault(at("predictions.test"), "predictions.test", "there are predictions for a test table, but no \"test\"")
 	}
 	for _, suite := range sortedSuites(s.SuiteParams) {
@@ -178,12 +178,12 @@ func (d *decoder) whole(n *yaml.Node) {
 	}
 	for _, suite := range s.builtins() {
 		switch {
-		case suite == TrainTestValidation && s.Test == "":
+		case suite == TrainTestValidation && len(s.Test) == 0:
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\"", suite)
-		case suite == ProductionSuite && s.Test == "" && s.SuiteParams[suite]["is_comparative"] != false:
+		case suite == ProductionSuite && len(s.Test) == 0 && s.SuiteParams[suite]["is_comparative"] != false:
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\", or set is_comparative to false in \"suite_params\"", suite)
-		case (suite == ModelEvaluation || suite == ProductionSuite) && (s.TrainPredictions == "" || s.Test != "" && s.TestPredictions == ""):
-			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for each table", suite)
+		case (suite == ModelEvaluation || suite == ProductionSuite) && s.Columns == nil && (len(s.TrainPredictions) == 0 || len(s.Test) > 0 && len(s.TestPredictions) == 0):
+			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for each table, or with their columns", suite)
 		case (suite == ModelEvaluation || suite == ProductionSuite) && s.Label == "":
 			d.fault(at("suites"), "suites", "%s compares predictions with labels: add \"label\"", suite)
 		}

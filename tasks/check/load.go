@@ -2,20 +2,15 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/frame"
 )
-
-// probaPrefix begins the names of probability columns in prediction files.
-const probaPrefix = "proba_"
 
 // RunSpec loads the files that the document names, relative to baseDir, and
 // runs its checks. Unreadable or malformed files are an error, all of them
@@ -50,22 +45,24 @@ func (s *SuiteSpec) load(dir string) (*engine.Inputs, error) {
 	l := &loader{spec: s, dir: dir}
 	in := &engine.Inputs{Name: s.Name, Task: s.Task, Seed: s.Seed, Mode: s.Compat}
 	if in.Name == "" {
-		in.Name = filepath.Base(s.Train)
-		if s.Test != "" {
-			in.Name += " and " + filepath.Base(s.Test)
+		in.Name = baseName(s.Train)
+		if len(s.Test) > 0 {
+			in.Name += " and " + baseName(s.Test)
 		}
 	}
 	train := l.table("train", s.Train, s.Types)
 	test := l.table("test", s.Test, s.Types)
 	train, test = l.sameLabelKind(train, test)
+	train, trainAnswers := l.takeOut("train", train)
+	test, testAnswers := l.takeOut("test", test)
 	in.Train = l.dataset("train", train, nil)
 	in.Test = l.dataset("test", test, in.Train)
 	var label *frame.Column
 	if in.Train != nil {
 		label = in.Train.Label()
 	}
-	in.TrainPredictions = l.predictions("predictions.train", s.TrainPredictions, label)
-	in.TestPredictions = l.predictions("predictions.test", s.TestPredictions, label)
+	in.TrainPredictions = l.predictions("predictions.train", s.TrainPredictions, trainAnswers, label)
+	in.TestPredictions = l.predictions("predictions.test", s.TestPredictions, testAnswers, label)
 	if len(l.faults) > 0 {
 		return nil, &SpecError{File: s.file, Problems: l.faults}
 	}
@@ -85,23 +82,34 @@ func (l *loader) fault(key string, err error) {
 	l.faults = append(l.faults, Problem{Line: l.spec.line(key), Path: key, Message: err.Error()})
 }
 
-func (l *loader) path(file string) string {
-	if filepath.IsAbs(file) {
-		return file
-	}
-	return filepath.Join(l.dir, file)
-}
-
-func (l *loader) table(key, file string, types map[string]frame.Kind) *frame.Table {
-	if file == "" {
+// table reads the files of one table. Of a table with more rows than are kept
+// in memory, only those come that the checks look at.
+func (l *loader) table(key string, patterns []string, types map[string]frame.Kind) *frame.Table {
+	if len(patterns) == 0 {
 		return nil
 	}
-	t, err := frame.ReadCSV(l.path(file), frame.Options{Name: file, NA: l.spec.NA, Types: types})
+	files, err := frame.Expand(l.dir, patterns)
+	if err != nil {
+		l.fault(key, err)
+		return nil
+	}
+	opts := frame.Options{NA: l.spec.NA, Types: types, CSV: l.spec.CSV, MaxRows: l.spec.MaxRows}
+	opts.Select = func(total int) *frame.Selection { return engine.Selection(l.spec.items, total) }
+	t, err := frame.Read(files, opts)
 	if err != nil {
 		l.fault(key, err)
 		return nil
 	}
 	return t
+}
+
+// baseName names files in the title of a report.
+func baseName(files []string) string {
+	name := filepath.Base(files[0])
+	if more := len(files) - 1; more > 0 {
+		name += fmt.Sprintf(" and %d more", more)
+	}
+	return name
 }
 
 // sameLabelKind reads a label again as text where only one of the tables
@@ -146,101 +154,4 @@ func (l *loader) dataset(key string, t *frame.Table, like *frame.Dataset) *frame
 		return nil
 	}
 	return d
-}
-
-// predictions reads a prediction file: y_pred, proba_<class>, or both.
-func (l *loader) predictions(key, file string, label *frame.Column) *engine.Predictions {
-	t := l.table(key, file, nil)
-	if t == nil {
-		return nil
-	}
-	if y := t.Column("y_pred"); y != nil && label != nil && label.Kind() == frame.Text && y.Kind() != frame.Text {
-		if t = l.table(key, file, map[string]frame.Kind{"y_pred": frame.Text}); t == nil {
-			return nil
-		}
-	}
-	p := &engine.Predictions{Labels: t.Column("y_pred")}
-	type class struct {
-		value  frame.Value
-		column *frame.Column
-	}
-	var classes []class
-	for _, c := range t.Columns() {
-		name, isProba := strings.CutPrefix(c.Name(), probaPrefix)
-		switch {
-		case c.Name() == "y_pred":
-			if c.HasNulls() {
-				l.fault(key, fmt.Errorf("%s: the column \"y_pred\" has missing cells", file))
-			}
-		case !isProba:
-			l.fault(key, fmt.Errorf("%s: unexpected column %q; known are y_pred and proba_<class>", file, c.Name()))
-		case !c.Kind().Numeric() || c.HasNulls():
-			l.fault(key, fmt.Errorf("%s: the column %q must hold a probability in every row", file, c.Name()))
-		default:
-			v, err := classFromText(name, label)
-			if err != nil {
-				l.fault(key, fmt.Errorf("%s: column %q: %w", file, c.Name(), err))
-			}
-			classes = append(classes, class{v, c})
-		}
-	}
-	if p.Labels == nil && len(classes) == 0 {
-		l.fault(key, fmt.Errorf("%s holds no predictions: a column y_pred, or columns proba_<class>, are needed", file))
-	}
-	slices.SortStableFunc(classes, func(a, b class) int { return frame.Compare(a.value, b.value) })
-	for _, c := range classes {
-		p.Classes = append(p.Classes, c.value)
-		values := make([]float64, c.column.Len())
-		for i := range values {
-			values[i] = c.column.Float(i)
-		}
-		p.Proba = append(p.Proba, values)
-	}
-	return p
-}
-
-// errClass reports a probability column of a class that no label can have.
-var errClass = errors.New("the class is not of the label's type")
-
-// classFromText reads the class in a column's name as a label is read.
-func classFromText(s string, label *frame.Column) (frame.Value, error) {
-	if label == nil || label.Kind() == frame.Text {
-		return frame.TextValue(s), nil
-	}
-	if label.Kind() == frame.Bool {
-		switch strings.ToLower(s) {
-		case "true", "1":
-			return frame.BoolValue(true), nil
-		case "false", "0":
-			return frame.BoolValue(false), nil
-		}
-	}
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return frame.IntValue(i), nil
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return frame.Value{}, fmt.Errorf("%w: labels are %s", errClass, label.Kind())
-	}
-	return frame.FloatValue(f), nil
-}
-
-// classValue turns a class of the document into a label.
-func classValue(c any, label *frame.Column) frame.Value {
-	if label != nil && label.Kind() == frame.Text {
-		if s, ok := c.(string); ok {
-			return frame.TextValue(s)
-		}
-		return frame.TextValue(fmt.Sprint(c))
-	}
-	switch c := c.(type) {
-	case int:
-		return frame.IntValue(int64(c))
-	case float64:
-		return frame.FloatValue(c)
-	case bool:
-		return frame.BoolValue(c)
-	default:
-		return frame.TextValue(fmt.Sprint(c))
-	}
 }

@@ -24,8 +24,14 @@ type SuiteSpec struct {
 	SuiteParams map[string]map[string]any
 	// Checks names single checks, run after the suites.
 	Checks []string
-	// Train and Test are CSV files, gzip allowed. One is needed.
-	Train, Test string
+	// Train and Test are the files of the tables, or patterns of them, or
+	// folders. Train is needed.
+	Train, Test []string
+	// CSV is the dialect of CSV files.
+	CSV frame.Dialect
+	// MaxRows is the number of rows above which only those are kept in memory
+	// that the checks look at.
+	MaxRows int
 	// Label, Index and Datetime are column names, "" when absent.
 	Label, Index, Datetime string
 	// DatetimeUnit is the unit of a numeric datetime column.
@@ -39,9 +45,12 @@ type SuiteSpec struct {
 	NA    []string
 	// Classes are the model's classes; nil infers them.
 	Classes []any
-	// TrainPredictions and TestPredictions are CSV files with the columns
-	// y_pred and proba_<class>; "" when absent.
-	TrainPredictions, TestPredictions string
+	// TrainPredictions and TestPredictions are files with the columns y_pred
+	// and proba_<class>; nil when absent.
+	TrainPredictions, TestPredictions []string
+	// Columns names the columns of the tables that hold predictions; nil when
+	// predictions are files.
+	Columns *PredictionColumns
 	// Seed is the seed of every sampling.
 	Seed uint32
 	// FailOn is the verdict from which the report fails.

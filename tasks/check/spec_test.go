@@ -51,7 +51,7 @@ func TestParseSuite(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.Seed != 7 || s.FailOn != engine.FailOnWarn || s.Compat != engine.Deepchecks || s.Task != engine.Binary ||
-		s.Types["b"] != frame.Text || s.TestPredictions != "q.csv" || len(s.Checks) != 3 || !slices.Equal(s.NA, []string{"NA", "?"}) {
+		s.Types["b"] != frame.Text || !slices.Equal(s.TestPredictions, []string{"q.csv"}) || len(s.Checks) != 3 || !slices.Equal(s.NA, []string{"NA", "?"}) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -94,8 +94,8 @@ func TestSuiteProblems(t *testing.T) {
 		{"unknown check", "checks: [IsSinglValue]\ntrain: a", []string{`checks[0]: unknown check "IsSinglValue" (did you mean "IsSingleValue"?)`}},
 		{"kind", "kind: vision\nsuites: [data_integrity]\ntrain: a", []string{`kind: must be tabular, not "vision"`}},
 		{"types", "suites: [data_integrity]\ntrain: a\ndtypes: {x: flot64}", []string{`s.yaml:3: dtypes.x: unknown type "flot64" (did you mean "float64"?)`}},
-		{"many", "suites: data_integrity\ntrain: [a]\nseed: -1\nfail_on: fial\ntask_type: clustering\nclasses: 3", []string{
-			"s.yaml:2: train: must be a text, not a list", "s.yaml:3: seed: must be a whole number", `s.yaml:4: fail_on: must be fail or warn or never, not "fial" (did you mean "fail"?)`,
+		{"many", "suites: data_integrity\ntrain: {a: b}\nseed: -1\nfail_on: fial\ntask_type: clustering\nclasses: 3", []string{
+			"s.yaml:2: train: must be a file, a pattern or a list of them, not a mapping", "s.yaml:3: seed: must be a whole number", `s.yaml:4: fail_on: must be fail or warn or never, not "fial" (did you mean "fail"?)`,
 			"s.yaml:5: task_type: must be binary or multiclass or regression", "s.yaml:6: classes: must be a list",
 		}},
 		{"missing inputs", "suites: [train_test_validation, model_evaluation]\ntrain: a", []string{"compares two tables", "needs predictions"}},

@@ -32,7 +32,7 @@ type Spec struct {
 // Source names the files of one table as the document does.
 type Source struct {
 	Files       []string
-	Predictions string // "" for none
+	Predictions []string // nil for none
 }
 
 // Place is where commands run and what they may open there.
@@ -113,10 +113,17 @@ func (k *Check) input(c *engine.Context) engine.Object {
 func table(s *engine.Side, from Source) engine.Object {
 	return engine.Object{
 		{Key: "files", Value: texts(from.Files)},
-		{Key: "predictions", Value: orNull(from.Predictions)},
-		{Key: "rows", Value: s.Data.Rows()},
+		{Key: "predictions", Value: filesOrNull(from.Predictions)},
+		{Key: "rows", Value: s.Data.Total()},
 		{Key: "columns", Value: texts(s.Data.Names())},
 	}
+}
+
+func filesOrNull(files []string) any {
+	if files == nil {
+		return nil
+	}
+	return texts(files)
 }
 
 func orNull(s string) any {

@@ -65,7 +65,7 @@ func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error)
 	}
 	c.train = &Side{Which: Train, Data: in.Train, pred: in.TrainPredictions, predErr: predErrs[0]}
 	if in.Test != nil {
-		c.test = &Side{Which: Test, Data: in.Test, Offset: in.Train.Rows(), pred: in.TestPredictions, predErr: predErrs[1]}
+		c.test = &Side{Which: Test, Data: in.Test, Offset: in.Train.Total(), pred: in.TestPredictions, predErr: predErrs[1]}
 	}
 	return c, nil
 }
@@ -203,7 +203,7 @@ func (s *Side) Sample(args Args) []int32 {
 // Unordered is Sample for checks that give the same result in any order of the
 // rows: where nothing is dropped the rows come as they are.
 func (s *Side) Unordered(args Args) []int32 {
-	if n := s.Data.Rows(); !args.IsNull("n_samples") && args.Int("n_samples") < n {
+	if n := s.Data.Total(); !args.IsNull("n_samples") && args.Int("n_samples") < n {
 		return s.Sample(args)
 	}
 	s.mu.Lock()
@@ -217,11 +217,20 @@ func (s *Side) Unordered(args Args) []int32 {
 	return s.all
 }
 
+// Row returns the number under which results tell a row: its place in the
+// files, counted on through train and test.
+func (s *Side) Row(r int32) int { return s.Offset + s.Data.Row(int(r)) }
+
 // order is the permutation of the rows that a seed gives.
 func (s *Side) order(seed int) []int32 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	order, ok := s.orders[seed]
+	if !ok {
+		if kept := s.Data.Selection(); kept != nil {
+			order, ok = kept.Order(seed)
+		}
+	}
 	if !ok {
 		order = stats.Permutation(s.Data.Rows(), uint32(seed))
 		if s.orders == nil {

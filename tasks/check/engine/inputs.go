@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ type Predictions struct {
 	// that of Classes[k] for row i. Both are nil without probabilities.
 	Classes []frame.Value
 	Proba   [][]float64
+	// Total is the number of rows of the files when only some are in memory;
+	// 0 means that all are.
+	Total int
 }
 
 // Rows returns the number of rows predicted.
@@ -116,7 +120,7 @@ func (in *Inputs) validate() error {
 		if s.data == nil {
 			return Errorf(ValueError, "predictions for %s were given without a %s table", s.name, s.name)
 		}
-		if got, want := s.pred.Rows(), s.data.Rows(); got != want {
+		if got, want := cmp.Or(s.pred.Total, s.pred.Rows()), s.data.Total(); got != want {
 			return Errorf(ModelValidation, "the %s predictions have %d rows, the %s table has %d", s.name, got, s.name, want)
 		}
 		if s.pred.Proba != nil && in.Classes != nil && len(s.pred.Proba) != len(in.Classes) {

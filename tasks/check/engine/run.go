@@ -176,9 +176,9 @@ func judge(c *Condition, r Result) (j Judged) {
 }
 
 func (c *Context) sampled(args Args) Sampled {
-	s := Sampled{TrainTotal: c.train.Data.Rows()}
+	s := Sampled{TrainTotal: c.train.Data.Total()}
 	if c.test != nil {
-		s.TestTotal = c.test.Data.Rows()
+		s.TestTotal = c.test.Data.Total()
 	}
 	s.Train, s.Test = s.TrainTotal, s.TestTotal
 	if n, ok := args["n_samples"].(int); ok {
@@ -190,7 +190,7 @@ func (c *Context) sampled(args Args) Sampled {
 func shape(d *frame.Dataset) Shape {
 	roles := d.Roles()
 	return Shape{
-		Rows: d.Rows(), Columns: len(d.Columns()),
+		Rows: d.Total(), Columns: len(d.Columns()),
 		Features: slices.Clone(d.Features()), Categorical: slices.Clone(d.CategoricalFeatures()), Numerical: d.NumericalFeatures(),
 		Label: roles.Label, Index: roles.Index, Datetime: roles.Datetime,
 	}

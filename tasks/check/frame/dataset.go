@@ -33,7 +33,7 @@ type Dataset struct {
 // NewDataset checks roles against the table and fills in what is inferred.
 // All faults are reported together, joined.
 func NewDataset(t *Table, roles Roles) (*Dataset, error) {
-	if t.Rows() == 0 {
+	if t.Total() == 0 {
 		return nil, fmt.Errorf("%s has no rows below its header", t.Name())
 	}
 	var faults []error

@@ -1,11 +1,11 @@
 package frame
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strings"
 
 	"aloft/tasks/check/nearest"
 )
@@ -17,8 +17,7 @@ type Options struct {
 	NA []string
 	// Types fixes the type of columns that inference would get wrong.
 	Types map[string]Kind
-	// Name is what the table is called in messages; a single file's name in
-	// them, too. Empty takes the path.
+	// Name is what the table is called in messages; "" takes the first file's.
 	Name string
 	// CSV is the dialect of CSV files.
 	CSV Dialect
@@ -35,6 +34,12 @@ type Options struct {
 // maxSpellings bounds Options.NA: spellings are kept as one byte per cell.
 const maxSpellings = 250
 
+// File is one file of a table.
+type File struct {
+	Path string
+	Name string // in messages; "" takes the path
+}
+
 // Read reads the files as one table, one below the other. Their content tells
 // the form: CSV, JSON lines, Parquet or Arrow IPC; CSV, JSON lines and Arrow
 // streams may be packed with gzip or zstd. All must have one form and the same
@@ -45,16 +50,13 @@ const maxSpellings = 250
 // or False, else text. Of typed files, numbers become int64 or float64, and
 // dates and timestamps times. An int64 column with missing cells becomes
 // float64. Errors name the file and, in text, the line.
-func Read(paths []string, opts Options) (*Table, error) {
-	if len(paths) == 0 {
+func Read(files []File, opts Options) (*Table, error) {
+	if len(files) == 0 {
 		return nil, errors.New("no file to read")
 	}
-	inputs := make([]input, len(paths))
-	for i, p := range paths {
-		inputs[i] = fileInput(p, p)
-		if len(paths) == 1 && opts.Name != "" {
-			inputs[i].name = opts.Name
-		}
+	inputs := make([]input, len(files))
+	for i, f := range files {
+		inputs[i] = fileInput(f.Path, cmp.Or(f.Name, f.Path))
 	}
 	return readInputs(inputs, opts)
 }
@@ -66,11 +68,10 @@ func Parse(src []byte, opts Options) (*Table, error) {
 
 func readInputs(inputs []input, opts Options) (*Table, error) {
 	if opts.Name == "" {
-		names := make([]string, len(inputs))
-		for i, in := range inputs {
-			names[i] = in.name
+		opts.Name = inputs[0].name
+		if more := len(inputs) - 1; more > 0 {
+			opts.Name += fmt.Sprintf(" and %d more", more)
 		}
-		opts.Name = strings.Join(names, ", ")
 	}
 	form, err := inputs[0].detect()
 	if err != nil {

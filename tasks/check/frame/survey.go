@@ -112,3 +112,26 @@ func (s *survey) distinct(c *Column) ([]Value, bool) {
 	}
 	return out, true
 }
+
+// times is the survey of the column after its cells were turned into times:
+// parsed are those of its texts.
+func (s *survey) times(c *Column, parsed []int64, scale float64) *survey {
+	out := &survey{present: s.present, many: s.many}
+	for _, ns := range parsed {
+		out.int(ns)
+	}
+	if c.kind == Text {
+		return out
+	}
+	for v := range s.ints {
+		ns := v
+		if scale != 1 {
+			ns = int64(math.Round(float64(v) * scale))
+		}
+		out.int(ns)
+	}
+	for b := range s.floats {
+		out.int(int64(math.Round(math.Float64frombits(b) * scale)))
+	}
+	return out
+}

@@ -88,6 +88,18 @@ func (t *Table) Lookup(name string) (*Column, error) {
 	return nil, fmt.Errorf("%s has no column %q%s", t.name, name, nearest.Hint(name, t.Names()))
 }
 
+// Without returns the table without the named columns.
+func (t *Table) Without(names []string) *Table {
+	out := &Table{name: t.name, index: make(map[string]int), rows: t.rows, selection: t.selection}
+	for _, c := range t.columns {
+		if !slices.Contains(names, c.name) {
+			out.index[c.name] = len(out.columns)
+			out.columns = append(out.columns, c)
+		}
+	}
+	return out
+}
+
 // replace puts c in the place of the column of the same name.
 func (t *Table) replace(c *Column) {
 	t.columns = slices.Clone(t.columns)

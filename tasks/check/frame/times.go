@@ -83,6 +83,9 @@ func (t *Table) ParseTimes(name, unit string) error {
 			out.ints[i] = int64(math.Round(ns))
 		}
 	}
+	if c.whole != nil {
+		out.whole = c.whole.times(c, parsed, scale)
+	}
 	t.replace(out)
 	return nil
 }

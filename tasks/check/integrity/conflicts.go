@@ -86,14 +86,16 @@ func (c conflicts) Run(_ context.Context, ctx *engine.Context) (engine.Result, e
 		place[k] = i
 	}
 	value := Conflicts{Ratio: float64(total) / float64(len(rows)), Rows: make([][]int, len(order))}
+	members := make([][]int32, len(order))
 	for i, k := range groups.Of {
 		if at, ok := place[k]; ok {
-			value.Rows[at] = append(value.Rows[at], int(rows[i])+side.Offset)
+			members[at] = append(members[at], rows[i])
+			value.Rows[at] = append(value.Rows[at], side.Row(rows[i]))
 		}
 	}
 	result := engine.Result{Value: value}
 	if len(order) > 0 {
-		result.Displays = []engine.Display{c.display(side, label, columns, groups, order, value)}
+		result.Displays = []engine.Display{c.display(label, columns, groups, order, members, value)}
 	}
 	return result, nil
 }
@@ -149,15 +151,15 @@ func (c conflicts) order(columns []*frame.Column, g frame.Groups, mixed []bool) 
 	return out
 }
 
-func (c conflicts) display(side *engine.Side, label *frame.Column, columns []*frame.Column, g frame.Groups, order []int32, v Conflicts) engine.Display {
+func (c conflicts) display(label *frame.Column, columns []*frame.Column, g frame.Groups, order []int32, members [][]int32, v Conflicts) engine.Display {
 	grid := engine.Grid{Columns: []string{"Observed labels", "Rows"}}
 	for _, col := range columns {
 		grid.Columns = append(grid.Columns, col.Name())
 	}
 	for i, k := range order[:min(len(order), c.args.Int("n_to_show"))] {
 		var seen []string
-		for _, r := range v.Rows[i] {
-			if l := label.Value(r - side.Offset).String(); !slices.Contains(seen, l) {
+		for _, r := range members[i] {
+			if l := label.Value(int(r)).String(); !slices.Contains(seen, l) {
 				seen = append(seen, l)
 			}
 		}

@@ -55,7 +55,7 @@ func (d duplicates) Run(_ context.Context, c *engine.Context) (engine.Result, er
 	}
 	slices.SortStableFunc(repeated, func(a, b int32) int { return cmp.Compare(groups.Size[b], groups.Size[a]) })
 	repeated = repeated[:min(len(repeated), d.args.Int("n_to_show"))]
-	members := rowsOf(groups, rows, repeated, side.Offset)
+	members := rowsOf(groups, rows, repeated, side)
 	grid := engine.Grid{Columns: []string{"Copies", "Rows"}}
 	for _, col := range columns {
 		grid.Columns = append(grid.Columns, col.Name())
@@ -97,7 +97,7 @@ func maxRatio(id string, def float64, make func(limit float64, percent string) e
 }
 
 // rowsOf lists the first rows of the chosen groups, numbered from offset on.
-func rowsOf(g frame.Groups, rows, chosen []int32, offset int) [][]int {
+func rowsOf(g frame.Groups, rows, chosen []int32, side *engine.Side) [][]int {
 	place := make(map[int32]int, len(chosen))
 	for i, k := range chosen {
 		place[k] = i
@@ -105,7 +105,7 @@ func rowsOf(g frame.Groups, rows, chosen []int32, offset int) [][]int {
 	out := make([][]int, len(chosen))
 	for i, k := range g.Of {
 		if at, ok := place[k]; ok && len(out[at]) < shownRows {
-			out[at] = append(out[at], int(rows[i])+offset)
+			out[at] = append(out[at], side.Row(rows[i]))
 		}
 	}
 	for _, list := range out {

@@ -123,8 +123,11 @@ func (m mixCheck) Run(_ context.Context, c *engine.Context) (engine.Result, erro
 	if len(found) > 0 {
 		m.list(&value, train, test, trainRows, found)
 		for i := range value.Groups {
+			for j := range value.Groups[i].Train {
+				value.Groups[i].Train[j] = c.Train().Row(int32(value.Groups[i].Train[j]))
+			}
 			for j := range value.Groups[i].Test {
-				value.Groups[i].Test[j] += c.Test().Offset
+				value.Groups[i].Test[j] = c.Test().Row(int32(value.Groups[i].Test[j]))
 			}
 		}
 		result.Displays = []engine.Display{m.display(value)}

@@ -45,7 +45,7 @@ func (s Sizes) Encode() any {
 func (sizeCheck) ID() string { return "DatasetsSizeComparison" }
 
 func (sizeCheck) Run(_ context.Context, c *engine.Context) (engine.Result, error) {
-	v := Sizes{Train: c.Train().Data.Rows(), Test: c.Test().Data.Rows()}
+	v := Sizes{Train: c.Train().Data.Total(), Test: c.Test().Data.Total()}
 	return engine.Result{Value: v, Displays: []engine.Display{engine.BarChart{
 		Title: "Rows", Series: []string{"Train", "Test"}, Unit: "rows",
 		Groups: []engine.BarGroup{{Label: "rows", Values: []float64{float64(v.Train), float64(v.Test)}}},
