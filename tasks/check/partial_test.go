@@ -74,7 +74,7 @@ func runToJSON(t *testing.T, doc map[string]any, dir string) string {
 	if err := report.HTML(&out, r); err != nil {
 		t.Fatal(err)
 	}
-	return regexp.MustCompile(`"(seconds|wall_seconds|started|elapsed|finished)":[^,}]*|\d+(\.\d+)?\s?(ms|s|µs)\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?`).ReplaceAllString(out.String(), "")
+	return regexp.MustCompile(`"(seconds|wall_seconds|started|elapsed|finished)":[^,}]*|\d+ \w+ \d{4}, \d\d:\d\d|\d+(\.\d+)?\s?(ms|s|µs)\b|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?`).ReplaceAllString(out.String(), "")
 }
 
 func firstDifference(a, b string) string {

@@ -8,7 +8,7 @@ import (
 // Selection returns the rows that the checks look at in a table of total rows:
 // the beginning of the permutation of each of their seeds. It is nil when they
 // look at all of them. A check without the parameter n_samples looks at no
-// rows.
+// rows; it may ask a column for Counts and the table for Total.
 func Selection(items []Item, total int) *frame.Selection {
 	most := make(map[int]int)
 	for _, item := range items {

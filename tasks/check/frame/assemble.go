@@ -52,8 +52,8 @@ func (a *assembler) add(name string, kind Kind, fixed bool) *growing {
 	}
 	a.index[name] = len(a.columns)
 	a.columns = append(a.columns, g)
-	if n := a.kept(); n > 0 || a.rows > 0 {
-		g.absent(n)
+	if a.rows > 0 {
+		g.absent(a.kept(), a.rows)
 	}
 	return g
 }
@@ -101,9 +101,16 @@ func (g *growing) reserve(n int) {
 	}
 }
 
-// absent appends n missing cells, as one that the file leaves out is.
-func (g *growing) absent(n int) {
+// absent appends n missing cells, as one that the file leaves out is, for so
+// many rows of the whole table.
+func (g *growing) absent(n, rows int) {
 	g.missing = true
+	if s := g.survey; s != nil {
+		if s.nulls == 0 {
+			s.nullAt = max(len(s.order), len(g.dictionary.texts))
+		}
+		s.nulls += rows
+	}
 	g.mark(n, 1)
 	g.pad(n)
 }
@@ -211,7 +218,11 @@ func (g *growing) take32(p *piece, keep []int32) {
 		}
 		used = g.used
 	}
+	before := len(g.dictionary.texts)
 	renumbered := g.dictionary.merge(&p.texts, used)
+	if g.survey != nil {
+		g.survey.text(p, before, renumbered, used)
+	}
 	if len(renumbered) == 0 {
 		renumbered = append(renumbered, 0) // missing cells have code 0
 	}

@@ -180,7 +180,7 @@ func (c *Column) Dict() []string { return c.dict }
 // they are more than 10,000 numbers.
 func (c *Column) Levels() []Value {
 	if c.whole != nil {
-		if out, ok := c.whole.distinct(c); ok {
+		if out, _, ok := c.whole.distinct(c); ok {
 			slices.SortFunc(out, Compare)
 			return out
 		}

@@ -29,7 +29,7 @@ func categorical(columns []*Column, ratio float64) bool {
 		limit = min(limit, c.distinctLimit())
 		if c.whole != nil {
 			present += c.whole.present
-			values, ok := c.whole.distinct(c)
+			values, _, ok := c.whole.distinct(c)
 			if !ok || len(values) > most {
 				return false
 			}

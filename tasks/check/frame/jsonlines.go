@@ -156,7 +156,7 @@ func (r *jsonReader) take(b *block) error {
 				if keep != nil {
 					n = len(keep)
 				}
-				g.absent(n)
+				g.absent(n, p.rows)
 			}
 			continue
 		}

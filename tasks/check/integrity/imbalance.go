@@ -8,7 +8,6 @@ import (
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
-	"aloft/tasks/check/frame"
 )
 
 func classImbalance() *engine.Definition {
@@ -45,28 +44,27 @@ func (b imbalance) Run(_ context.Context, c *engine.Context) (engine.Result, err
 	if err != nil {
 		return engine.Result{}, err
 	}
-	rows := make([]int32, label.Len())
-	for i := range rows {
-		rows[i] = int32(i)
+	values, sizes, counted := label.Counts()
+	if !counted {
+		return engine.Result{}, engine.Errorf(engine.DatasetValidation, "the label of the %s dataset has too many distinct values to be counted", side.Which)
 	}
-	groups := frame.GroupRows([]*frame.Column{label}, rows)
 	total := 0
 	var classes []int
-	for k, r := range groups.First {
-		if !label.IsNull(int(r)) || !b.args.Bool("ignore_nan") {
+	for k, v := range values {
+		if !v.IsNull() || !b.args.Bool("ignore_nan") {
 			classes = append(classes, k)
-			total += int(groups.Size[k])
+			total += sizes[k]
 		}
 	}
 	if total == 0 {
 		return engine.Result{}, engine.Errorf(engine.DatasetValidation, "every label of the %s dataset is null", side.Which)
 	}
-	slices.SortStableFunc(classes, func(x, y int) int { return cmp.Compare(groups.Size[y], groups.Size[x]) })
+	slices.SortStableFunc(classes, func(x, y int) int { return cmp.Compare(sizes[y], sizes[x]) })
 	var value Shares
 	chart := engine.BarChart{Title: "Share of each class", Unit: "share of rows", Series: []string{"Rows"}}
 	for _, k := range classes {
-		share := float64(groups.Size[k]) / float64(total)
-		value.Columns = append(value.Columns, label.Value(int(groups.First[k])).String())
+		share := float64(sizes[k]) / float64(total)
+		value.Columns = append(value.Columns, values[k].String())
 		value.Shares = append(value.Shares, math.RoundToEven(share*100)/100)
 		if len(chart.Groups) < b.args.Int("n_top_labels") {
 			chart.Groups = append(chart.Groups, engine.BarGroup{Label: value.Columns[len(value.Columns)-1], Values: []float64{share}})
