@@ -95,16 +95,16 @@ func arrowTables(tb testing.TB, rows int) (file, stream []byte) {
 func parquetTable(tb testing.TB, rows int, codec compress.Compression) []byte {
 	tb.Helper()
 	var fields schema.FieldList
-	add := func(n schema.Node, err error) {
+	add := func(n *schema.PrimitiveNode, err error) {
 		if err != nil {
 			tb.Fatal(err)
 		}
 		fields = append(fields, n)
 	}
-	add(schema.NewPrimitiveNode("n", parquet.Repetitions.Required, parquet.Types.Int64, -1, -1), nil)
-	add(schema.NewPrimitiveNode("x", parquet.Repetitions.Optional, parquet.Types.Double, -1, -1), nil)
+	add(schema.NewPrimitiveNode("n", parquet.Repetitions.Required, parquet.Types.Int64, -1, -1))
+	add(schema.NewPrimitiveNode("x", parquet.Repetitions.Optional, parquet.Types.Double, -1, -1))
 	add(schema.NewPrimitiveNodeLogical("kind", parquet.Repetitions.Optional, schema.StringLogicalType{}, parquet.Types.ByteArray, -1, -1))
-	add(schema.NewPrimitiveNode("flag", parquet.Repetitions.Required, parquet.Types.Boolean, -1, -1), nil)
+	add(schema.NewPrimitiveNode("flag", parquet.Repetitions.Required, parquet.Types.Boolean, -1, -1))
 	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, fields, -1)
 	if err != nil {
 		tb.Fatal(err)
