@@ -46,16 +46,17 @@ type Outcome struct {
 
 // Report is the outcome of a suite.
 type Report struct {
-	Kind     string // "tabular"
-	Name     string // what the data are called
-	Suite    string
-	Mode     Mode
-	Seed     uint32
-	FailOn   FailOn
-	Task     Task
-	Classes  []frame.Value
-	Train    Shape
-	Test     *Shape
+	Kind    string // "tabular"
+	Name    string // what the data are called
+	Suite   string
+	Mode    Mode
+	Seed    uint32
+	FailOn  FailOn
+	Task    Task
+	Classes []frame.Value
+	Train   Shape
+	Test    *Shape
+	// Started and Elapsed are zero in a report without times.
 	Started  time.Time
 	Elapsed  time.Duration
 	Outcomes []Outcome
@@ -191,3 +192,15 @@ func (r *Report) Ordered() []*Outcome {
 
 // NotRun reports whether the check ought to have run and did not.
 func (o *Outcome) NotRun() bool { return o.blames() }
+
+// Untimed returns the report without dates and durations: what is left is the
+// same for the same data, document and seed.
+func (r *Report) Untimed() *Report {
+	out := *r
+	out.Started, out.Elapsed = time.Time{}, 0
+	out.Outcomes = slices.Clone(r.Outcomes)
+	for i := range out.Outcomes {
+		out.Outcomes[i].Elapsed = 0
+	}
+	return &out
+}

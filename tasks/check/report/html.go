@@ -39,7 +39,11 @@ func HTML(w io.Writer, r *engine.Report) error {
 			p.notRun()
 		}
 	}
-	p.add(`</main></div><footer>`, esc(r.Started.UTC().Format("2 January 2006, 15:04 UTC")), ` · seed `, fmt.Sprint(r.Seed),
+	p.add(`</main></div><footer>`)
+	if !r.Started.IsZero() {
+		p.add(esc(r.Started.UTC().Format("2 January 2006, 15:04 UTC")), ` · `)
+	}
+	p.add(`seed `, fmt.Sprint(r.Seed),
 		` · sampling and results are repeatable with the same data and seed</footer><script>`, pageScript, `</script></body></html>`, "\n")
 	if _, err := io.WriteString(w, p.b.String()); err != nil {
 		return fmt.Errorf("write HTML report: %w", err)

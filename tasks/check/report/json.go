@@ -10,6 +10,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"time"
 
 	"aloft/tasks/check/engine"
 )
@@ -59,7 +60,7 @@ func document(r *engine.Report) engine.Object {
 		}},
 		{Key: "suite_error", Value: errorObject(r.Err)},
 		{Key: "context", Value: contextObject(r)},
-		{Key: "run", Value: engine.Object{{Key: "wall_seconds", Value: round(r.Elapsed.Seconds())}}},
+		{Key: "run", Value: engine.Object{{Key: "wall_seconds", Value: seconds(r.Elapsed)}}},
 	}
 	checks := make([]any, 0, len(r.Outcomes))
 	for i := range r.Outcomes {
@@ -123,7 +124,7 @@ func outcome(o *engine.Outcome) engine.Object {
 		{Key: "error", Value: errorObject(o.Err)},
 		{Key: "notes", Value: list(o.Notes)},
 		{Key: "sampled", Value: engine.Object{{Key: "train", Value: s.Train < s.TrainTotal}, {Key: "test", Value: s.Test < s.TestTotal}}},
-		{Key: "seconds", Value: round(o.Elapsed.Seconds())},
+		{Key: "seconds", Value: seconds(o.Elapsed)},
 	}
 }
 
@@ -151,8 +152,14 @@ func list(items []string) []any {
 	return out
 }
 
-// round keeps four digits of a duration in seconds.
-func round(seconds float64) float64 { return math.Round(seconds*1e4) / 1e4 }
+// seconds keeps four digits of a duration in seconds; null in a report without
+// times.
+func seconds(d time.Duration) any {
+	if d == 0 {
+		return nil
+	}
+	return math.Round(d.Seconds()*1e4) / 1e4
+}
 
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
@@ -32,7 +33,7 @@ type junitSuite struct {
 	ID        int         `xml:"id,attr"`
 	Cases     []junitCase `xml:"testcase"`
 
-	elapsed float64
+	elapsed time.Duration
 }
 
 type junitCase struct {
@@ -58,7 +59,7 @@ type junitDetail struct {
 // a check that does not apply is skipped. In mode Deepchecks each check is a
 // test case that fails only when the check did not run.
 func JUnit(w io.Writer, r *engine.Report) error {
-	doc := junitSuites{Name: r.Name + ": " + r.Suite, Time: seconds(r.Elapsed.Seconds())}
+	doc := junitSuites{Name: r.Name + ": " + r.Suite, Time: secondsText(r.Elapsed)}
 	if r.Err != nil {
 		c := junitCase{Class: r.Suite, Name: "suite", Time: "0", Error: &junitDetail{Type: string(r.Err.Class), Message: r.Err.Message, Text: r.Err.Message}}
 		doc.Suites = []junitSuite{{Name: r.Suite, Tests: 1, Errors: 1, Cases: []junitCase{c}}}
@@ -74,11 +75,11 @@ func JUnit(w io.Writer, r *engine.Report) error {
 		}
 		s := &doc.Suites[len(doc.Suites)-1]
 		s.Cases = append(s.Cases, cases(r, o, name)...)
-		s.elapsed += o.Elapsed.Seconds()
+		s.elapsed += o.Elapsed
 	}
 	for i := range doc.Suites {
 		s := &doc.Suites[i]
-		s.ID, s.Hostname, s.Timestamp = i, "localhost", r.Started.UTC().Format("2006-01-02T15:04:05")
+		s.ID, s.Hostname, s.Timestamp = i, "localhost", timestamp(r.Started)
 		s.count(&doc)
 	}
 	out, err := xml.MarshalIndent(doc, "", "  ")
@@ -92,7 +93,7 @@ func JUnit(w io.Writer, r *engine.Report) error {
 }
 
 func (s *junitSuite) count(all *junitSuites) {
-	s.Tests, s.Time = len(s.Cases), seconds(s.elapsed)
+	s.Tests, s.Time = len(s.Cases), secondsText(s.elapsed)
 	for _, c := range s.Cases {
 		switch {
 		case c.Failure != nil:
@@ -109,7 +110,7 @@ func (s *junitSuite) count(all *junitSuites) {
 }
 
 func cases(r *engine.Report, o *engine.Outcome, suite string) []junitCase {
-	base := junitCase{Class: suite + "." + o.Def.ID, Name: o.Header + dataSuffix(o), Time: seconds(o.Elapsed.Seconds())}
+	base := junitCase{Class: suite + "." + o.Def.ID, Name: o.Header + dataSuffix(o), Time: secondsText(o.Elapsed)}
 	if o.Err != nil {
 		detail := &junitDetail{Type: string(o.Err.Class), Message: format.Truncate(o.Err.Message, mostMessage), Text: o.Err.Message}
 		switch {
@@ -153,4 +154,13 @@ func cases(r *engine.Report, o *engine.Outcome, suite string) []junitCase {
 // mostMessage is the length of a message attribute; the text below it is whole.
 const mostMessage = 500
 
-func seconds(s float64) string { return fmt.Sprintf("%.4f", s) }
+func secondsText(d time.Duration) string { return fmt.Sprintf("%.4f", d.Seconds()) }
+
+// timestamp is when the run began; the form wants one, so that of a report
+// without times is the beginning of time.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	return t.UTC().Format("2006-01-02T15:04:05")
+}

@@ -211,7 +211,10 @@ func headline(r *engine.Report) []string {
 	if r.Mode != engine.Mended {
 		parts = append(parts, "compat "+string(r.Mode))
 	}
-	return append(parts, r.Elapsed.Round(time.Millisecond).String())
+	if r.Elapsed > 0 {
+		parts = append(parts, r.Elapsed.Round(time.Millisecond).String())
+	}
+	return parts
 }
 
 // tally words the counts, leaving out what did not occur.

@@ -42,6 +42,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fs.StringVar(&o.FailOn, "fail-on", "", "fail on `fail`, warn or never")
 	list := fs.Bool("list", false, "list the checks and suites")
 	explain := fs.String("explain", "", "explain a `check` or a suite")
+	fs.BoolVar(&o.Timings, "timings", false, "keep dates and durations in the reports")
 	files, err := parseMixed(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
 		return Passed

@@ -38,6 +38,9 @@ type Options struct {
 	Out string
 	// Compat and FailOn replace the document's, unless "".
 	Compat, FailOn string
+	// Timings keeps dates and durations in the reports; without them the same
+	// data and seed give the same bytes. The text form always has them.
+	Timings bool
 	// Text is the look of the text form.
 	Text report.TextOptions
 	// Stdout receives the report in Format.
@@ -82,13 +85,17 @@ func Run(ctx context.Context, o Options) (*check.Report, error) {
 		}
 		return nil, &InputError{err}
 	}
-	if err := o.write(r); err != nil {
+	lasting := r
+	if !o.Timings {
+		lasting = r.Untimed()
+	}
+	if err := o.write(lasting); err != nil {
 		return r, err
 	}
-	if err := o.print(r); err != nil {
-		return r, err
+	if o.Format == "text" {
+		return r, report.Text(o.Stdout, r, o.Text)
 	}
-	return r, nil
+	return r, o.print(lasting)
 }
 
 func (o *Options) spec() (*check.SuiteSpec, string, error) {
@@ -137,10 +144,8 @@ func (o *Options) print(r *check.Report) error {
 		return report.Deepchecks(o.Stdout, r)
 	case "junit":
 		return report.JUnit(o.Stdout, r)
-	case "markdown":
-		return report.Markdown(o.Stdout, r)
 	default:
-		return report.Text(o.Stdout, r, o.Text)
+		return report.Markdown(o.Stdout, r)
 	}
 }
 
