@@ -30,6 +30,7 @@ const (
 	exitChecks      = 106
 	exitConflict    = 107
 	exitConfig      = 108
+	exitRegression  = 109
 	exitInterrupted = 130
 )
 
@@ -49,6 +50,7 @@ func exitTable() []exitCode {
 		{exitChecks, "checks", "the run succeeded, a validation suite did not"},
 		{exitConflict, "conflict", "the cluster's or job's state does not allow it"},
 		{exitConfig, "configuration", "the request can never work as written: task, resources, credentials"},
+		{exitRegression, "regression", "`sky test --baseline`: the suite passed, and is worse than its baseline"},
 		{exitInterrupted, "interrupted", "Ctrl-C before anything was handed over"},
 	}
 }

@@ -153,7 +153,7 @@ results here.`,
 		{"run", []*cobra.Command{newLaunchCmd(a), newExecCmd(a), newCancelCmd(a)}},
 		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
 		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
-		{"model", []*cobra.Command{newValidateCmd(), newTestCmd()}},
+		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a)}},
 		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
 	} {
 		for _, c := range group.cmds {

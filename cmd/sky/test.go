@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"aloft/tasks/check"
+	"aloft/tasks/check/engine"
 	"aloft/tasks/check/report"
 	"aloft/tasks/check/suitecmd"
 )
@@ -17,6 +18,7 @@ import (
 // testFlags are the flags of `sky test`.
 type testFlags struct {
 	suitecmd.Options
+	baseline                                  baselineFlags
 	train, test, label, task, index, datetime string
 	predTrain, predTest                       string
 	suites, features, categorical, na         []string
@@ -25,18 +27,18 @@ type testFlags struct {
 }
 
 // newTestCmd makes `sky test`, which runs validation suites in this process, without a cluster.
-func newTestCmd() *cobra.Command {
+func newTestCmd(a *app) *cobra.Command {
 	f := &testFlags{}
 	cmd := &cobra.Command{
 		Use:   "test [SUITE.yaml]",
 		Short: "Validate data and a model's predictions, without a cluster",
 		Long: "Run the suites that a document names, or that flags describe, on CSV files and print a report.\n" +
-			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed.",
+			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed. 109: worse than the baseline.",
 		Example: "  sky test suite.yaml --html report.html\n" +
 			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation\n" +
 			"  sky test --explain FeatureDrift",
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, a, args) },
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.Format, "output", "o", "text", "output `FORMAT`: text, json, deepchecks-json, junit or markdown")
@@ -46,6 +48,8 @@ func newTestCmd() *cobra.Command {
 	fl.StringVar(&f.FailOn, "fail-on", "", "fail `WHEN`: fail, warn or never")
 	fl.BoolVar(&f.list, "list", false, "list the suites and checks instead, one line each; -o json for programs")
 	fl.StringVar(&f.explain, "explain", "", "explain a `CHECK` or a suite instead: formula, parameters, conditions; -o json for programs")
+	fl.BoolVar(&f.Timings, "timings", false, "keep dates and durations in reports; without them equal data and seeds give equal bytes")
+	f.baseline.register(fl)
 	fl.StringVar(&f.train, "train", "", "train table, a CSV `FILE` (instead of a document)")
 	fl.StringVar(&f.test, "test", "", "test table, a CSV `FILE`")
 	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
@@ -61,7 +65,7 @@ func newTestCmd() *cobra.Command {
 	return cmd
 }
 
-func (f *testFlags) run(cmd *cobra.Command, args []string) error {
+func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	f.Stdout = cmd.OutOrStdout()
 	f.Text = textOptions(f.Stdout)
 	f.Progress = progress(cmd.ErrOrStderr())
@@ -86,6 +90,9 @@ func (f *testFlags) run(cmd *cobra.Command, args []string) error {
 		}
 		f.Document = doc
 	}
+	if err := f.baseline.fill(cmd.Context(), a, &f.Options); err != nil {
+		return err
+	}
 	r, err := suitecmd.Run(cmd.Context(), f.Options)
 	switch bad := (*suitecmd.InputError)(nil); {
 	case errors.As(err, &bad):
@@ -96,8 +103,15 @@ func (f *testFlags) run(cmd *cobra.Command, args []string) error {
 		return &exitError{exitUsage, fmt.Errorf("test: %w", err)}
 	case err != nil:
 		return &exitError{exitFailure, fmt.Errorf("test: %w", err)}
+	}
+	if err := f.baseline.keep(a, r); err != nil {
+		return err
+	}
+	switch {
 	case !r.Passed():
 		return &exitError{code: exitChecks}
+	case r.FailOn != engine.FailNever && r.Baseline != nil && r.Baseline.Worse() > 0:
+		return &exitError{code: exitRegression}
 	}
 	return nil
 }

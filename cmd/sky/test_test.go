@@ -53,7 +53,7 @@ func TestTestCmd(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			cmd := newTestCmd()
+			cmd := newTestCmd(&app{home: filepath.Join(dir, "home")})
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
 			cmd.SetOut(&out)
 			cmd.SetErr(&out)

@@ -221,7 +221,7 @@ func entries(l Leaf) []Leaf {
 	case Grid:
 		for i, row := range v.Rows {
 			name := strconv.Itoa(i)
-			if v.Index != nil {
+			if i < len(v.Index) {
 				name = fmt.Sprint(v.Index[i])
 			}
 			cells := make(Object, len(v.Columns))

@@ -62,6 +62,9 @@ type Report struct {
 	Outcomes []Outcome
 	// Err tells why the suite refused to run at all; Outcomes is empty then.
 	Err *Error
+	// Baseline tells how the report stands against an earlier one; nil when it
+	// was not compared.
+	Baseline *Comparison
 }
 
 // Shape describes a table.

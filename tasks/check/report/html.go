@@ -33,6 +33,7 @@ func HTML(w io.Writer, r *engine.Report) error {
 		if blamed { // part of the verdict: not below everything else
 			p.notRun()
 		}
+		p.baseline()
 		p.data()
 		p.results(cards)
 		if !blamed {
@@ -141,6 +142,9 @@ func (p *page) contents(cards []card) {
 		`<li><a href="#conditions">Conditions</a></li>`)
 	if n.NotRun > 0 {
 		p.add(`<li><a href="#notrun">Checks that did not run</a></li>`)
+	}
+	if p.report.Baseline != nil {
+		p.add(`<li><a href="#baseline">Against the baseline</a></li>`)
 	}
 	p.add(`<li><a href="#data">Data</a></li></ul>`)
 	for _, plain := range []bool{false, true} {

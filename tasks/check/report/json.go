@@ -66,6 +66,9 @@ func document(r *engine.Report) engine.Object {
 	for i := range r.Outcomes {
 		checks = append(checks, outcome(&r.Outcomes[i]))
 	}
+	if r.Baseline != nil {
+		doc = append(doc, engine.Field{Key: "baseline", Value: baselineObject(r.Baseline)})
+	}
 	return append(doc, engine.Field{Key: "checks", Value: checks})
 }
 

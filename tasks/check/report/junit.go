@@ -77,6 +77,9 @@ func JUnit(w io.Writer, r *engine.Report) error {
 		s.Cases = append(s.Cases, cases(r, o, name)...)
 		s.elapsed += o.Elapsed
 	}
+	if r.Baseline != nil {
+		doc.Suites = append(doc.Suites, baselineCases(r.Baseline))
+	}
 	for i := range doc.Suites {
 		s := &doc.Suites[i]
 		s.ID, s.Hostname, s.Timestamp = i, "localhost", timestamp(r.Started)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"aloft/tasks/check"
+	"aloft/tasks/check/baseline"
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/nearest"
 	"aloft/tasks/check/report"
@@ -41,6 +42,13 @@ type Options struct {
 	// Timings keeps dates and durations in the reports; without them the same
 	// data and seed give the same bytes. The text form always has them.
 	Timings bool
+	// Baseline, when set, is an earlier report in JSON to compare with, and
+	// BaselineName what it is called.
+	Baseline     []byte
+	BaselineName string
+	// MaxRegression is the share of its earlier value by which a measure may
+	// get worse.
+	MaxRegression float64
 	// Text is the look of the text form.
 	Text report.TextOptions
 	// Stdout receives the report in Format.
@@ -84,6 +92,11 @@ func Run(ctx context.Context, o Options) (*check.Report, error) {
 			return nil, fmt.Errorf("run suite: %w", err)
 		}
 		return nil, &InputError{err}
+	}
+	if o.Baseline != nil {
+		if r.Baseline, err = baseline.Compare(o.Baseline, r, o.BaselineName, o.MaxRegression); err != nil {
+			return nil, &InputError{err}
+		}
 	}
 	lasting := r
 	if !o.Timings {
