@@ -76,7 +76,7 @@ func TestDeterministic(t *testing.T) {
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(dirs[0], "*", "*"))
-	if err != nil || len(files) != 12 {
+	if err != nil || len(files) != 15 {
 		t.Fatalf("files %v, %v", files, err)
 	}
 	for _, f := range files {
