@@ -93,12 +93,12 @@ func TestDeterministic(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(a, b) {
-			t.Errorf("%s differs: %s", name, firstDifference(a, b))
+			t.Errorf("%s differs: %s", name, whereTheyPart(a, b))
 		}
 	}
 }
 
-func firstDifference(a, b []byte) string {
+func whereTheyPart(a, b []byte) string {
 	i := 0
 	for i < len(a) && i < len(b) && a[i] == b[i] {
 		i++
