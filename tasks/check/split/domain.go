@@ -139,32 +139,23 @@ func (d *domain) classify() (auc float64, importance []float64, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	binned, err := model.Bin(d.columns, judged)
-	if err != nil {
-		return 0, nil, err
-	}
-	isTest := make([]bool, len(judged))
-	for i, r := range judged {
-		isTest[i] = side[r] == 1
-	}
-	auc = stats.AUC(isTest, model.Raw(binned))
-	importance, err = d.importance(model, judged, side)
-	return auc, importance, err
-}
-
-// importance is each column's share of the accuracy lost by shuffling.
-func (d *domain) importance(model *hgb.Model, judged, side []int32) ([]float64, error) {
-	if len(d.columns) == 1 {
-		return []float64{1}, nil
-	}
 	rows, isTest := make([]int32, len(judged)), make([]bool, len(judged))
-	for i, at := range stats.Permutation(len(judged), d.seed) {
+	for i, at := range stats.Permutation(len(judged), d.seed) { // the order that shuffling starts from
 		rows[i] = judged[at]
 		isTest[i] = side[rows[i]] == 1
 	}
 	binned, err := model.Bin(d.columns, rows)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
+	}
+	importance, err = d.importance(model, binned, isTest)
+	return stats.AUC(isTest, model.Raw(binned)), importance, err
+}
+
+// importance is each column's share of the accuracy lost by shuffling.
+func (d *domain) importance(model *hgb.Model, binned *hgb.Binned, isTest []bool) ([]float64, error) {
+	if len(d.columns) == 1 {
+		return []float64{1}, nil
 	}
 	lost, err := model.Importance(binned, isTest, importanceRounds, d.seed)
 	if err != nil {

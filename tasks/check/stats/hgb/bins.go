@@ -2,7 +2,6 @@ package hgb
 
 import (
 	"math"
-	"slices"
 
 	"aloft/tasks/check/stats"
 )
@@ -102,13 +101,24 @@ func (f *feature) bin(values []float64, rows []int32, out []uint8) {
 		}
 		return
 	}
+	// A search of fixed length without branches to guess wrongly.
+	var edges [maxBins + 1]float64
+	for i := range edges {
+		edges[i] = math.Inf(1)
+	}
+	copy(edges[:], f.edges)
 	for i, r := range rows {
 		v := values[r]
 		if math.IsNaN(v) {
 			out[i] = missingBin
 			continue
 		}
-		at, _ := slices.BinarySearch(f.edges, v)
+		at := 0
+		for step := (maxBins + 1) / 2; step > 0; step /= 2 {
+			if edges[at+step-1] < v {
+				at += step
+			}
+		}
 		out[i] = uint8(at)
 	}
 }

@@ -79,7 +79,7 @@ func Fit(columns []Column, truth []float64, learn, known []int32, o Options) (*M
 	if err != nil {
 		return nil, fmt.Errorf("find bins: %w", err)
 	}
-	b, err := m.Bin(columns, learn)
+	b, err := m.bin(columns, learn, func(int) bool { return true })
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,18 @@ func Fit(columns []Column, truth []float64, learn, known []int32, o Options) (*M
 	return m, nil
 }
 
-// Bin puts rows into the model's bins.
+// Bin puts rows to judge into the model's bins, as far as its trees ask for
+// them.
 func (m *Model) Bin(columns []Column, rows []int32) (*Binned, error) {
+	return m.bin(columns, rows, m.asks)
+}
+
+func (m *Model) bin(columns []Column, rows []int32, needed func(f int) bool) (*Binned, error) {
 	b := &Binned{columns: make([][]uint8, len(columns)), rows: len(rows)}
 	err := stats.Parallel(len(columns), func(f int) {
+		if !needed(f) {
+			return
+		}
 		out := make([]uint8, len(rows))
 		m.features[f].bin(columns[f].Values, rows, out)
 		b.columns[f] = out

@@ -53,26 +53,24 @@ func (n *node) uses(f int) bool {
 // each feature are shuffled among the rows, rounds times. Features that no
 // tree asks lose nothing.
 func (m *Model) Importance(b *Binned, truth []bool, rounds int, seed uint32) ([]float64, error) {
-	out := make([]float64, len(m.features))
-	right := 0
-	for i, raw := range m.Raw(b) {
-		if positive(raw) == truth[i] {
-			right++
+	e := evaluation{m: m, b: b, truth: truth, leaves: make([][]float64, len(m.trees))}
+	for t, tree := range m.trees {
+		e.leaves[t] = make([]float64, b.rows)
+		for i := range b.rows {
+			e.leaves[t][i] = tree.value(b, i, -1, 0)
 		}
 	}
-	accuracy := float64(right) / float64(b.rows)
+	e.raw = m.Raw(b)
+	accuracy := e.share(func(i int) float64 { return e.raw[i] })
 	orders := stats.Shuffles(b.rows, rounds, seed)
+	out := make([]float64, len(m.features))
 	err := stats.Parallel(len(m.features), func(f int) {
-		asked := false
-		for _, t := range m.trees {
-			asked = asked || t.uses(f)
-		}
-		if !asked {
+		if !m.asks(f) {
 			return
 		}
 		sum := 0.0
 		for _, order := range orders {
-			sum += accuracy - m.accuracy(b, truth, f, order)
+			sum += accuracy - e.shuffled(f, order)
 		}
 		out[f] = sum / float64(rounds)
 	})
@@ -82,28 +80,73 @@ func (m *Model) Importance(b *Binned, truth []bool, rounds int, seed uint32) ([]
 	return out, nil
 }
 
-// accuracy is the share of rows predicted rightly with feature f taken from
-// the rows in order.
-func (m *Model) accuracy(b *Binned, truth []bool, f int, order []int32) float64 {
-	column := b.columns[f]
-	right := 0
-	for i, at := range order {
-		raw := m.base
-		for _, t := range m.trees {
-			raw += t.value(b, i, f, column[at])
+// asks tells whether any tree looks at a feature.
+func (m *Model) asks(f int) bool {
+	for _, t := range m.trees {
+		if t.uses(f) {
+			return true
 		}
-		if positive(raw) == truth[i] {
+	}
+	return false
+}
+
+// evaluation holds what is known of the rows that importance is judged by.
+type evaluation struct {
+	m      *Model
+	b      *Binned
+	truth  []bool
+	leaves [][]float64 // by tree and row
+	raw    []float64
+}
+
+// share is the share of rows predicted rightly from their log odds.
+func (e *evaluation) share(raw func(i int) float64) float64 {
+	right := 0
+	for i, is := range e.truth {
+		if positive(raw(i)) == is {
 			right++
 		}
 	}
-	return float64(right) / float64(b.rows)
+	return float64(right) / float64(len(e.truth))
 }
+
+// shuffled is share with feature f taken from the rows in order. Only the trees
+// that ask it are asked again; where the outcome is too close to call, all are
+// added up in their order.
+func (e *evaluation) shuffled(f int, order []int32) float64 {
+	column := e.b.columns[f]
+	var asked []int
+	for t, tree := range e.m.trees {
+		if tree.uses(f) {
+			asked = append(asked, t)
+		}
+	}
+	return e.share(func(i int) float64 {
+		raw, bin := e.raw[i], column[order[i]]
+		if bin == column[i] {
+			return raw
+		}
+		for _, t := range asked {
+			raw += e.m.trees[t].value(e.b, i, f, bin) - e.leaves[t][i]
+		}
+		if math.Abs(raw) > distinct {
+			return raw
+		}
+		raw = e.m.base
+		for _, t := range e.m.trees {
+			raw += t.value(e.b, i, f, bin)
+		}
+		return raw
+	})
+}
+
+// distinct is how far log odds are from 0 when rounding cannot turn them.
+const distinct = 1e-9
 
 // positive tells whether log odds stand for class 1: its probability must
 // exceed that of class 0 in floating point.
 func positive(raw float64) bool {
-	const clear = 1e-9
-	if math.Abs(raw) > clear {
+	if math.Abs(raw) > distinct {
 		return raw > 0
 	}
 	p := 1 / (1 + math.Exp(-raw))
