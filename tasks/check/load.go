@@ -22,6 +22,7 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 		return nil, err
 	}
 	in.Progress = spec.Progress
+	defer spec.connect(in, baseDir)()
 	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: spec.placed(baseDir)}
 	if suite.Name == "" {
 		suite.Name = "checks"
@@ -63,6 +64,13 @@ func (s *SuiteSpec) load(dir string) (*engine.Inputs, error) {
 	}
 	in.TrainPredictions = l.predictions("predictions.train", s.TrainPredictions, trainAnswers, label)
 	in.TestPredictions = l.predictions("predictions.test", s.TestPredictions, testAnswers, label)
+	in.Importance, in.ImportanceOptions = l.importance(), s.ImportanceOptions
+	for i, m := range s.Models {
+		key := fmt.Sprintf("models.%s.", m.Name)
+		in.Rivals = append(in.Rivals, engine.Rival{
+			Name: m.Name, Train: l.predictions(key+"train", oneFile(s.Models[i].Train), nil, label), Test: l.predictions(key+"test", oneFile(s.Models[i].Test), nil, label),
+		})
+	}
 	if len(l.faults) > 0 {
 		return nil, &SpecError{File: s.file, Problems: l.faults}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/frame"
+	"aloft/tasks/check/livemodel"
 )
 
 // SuiteSpec is a suite document: which checks to run on which files.
@@ -51,6 +52,16 @@ type SuiteSpec struct {
 	// Columns names the columns of the tables that hold predictions; nil when
 	// predictions are files.
 	Columns *PredictionColumns
+	// Model is a live model, nil for none.
+	Model *livemodel.Spec
+	// ImportanceFile is a CSV file with the columns feature and importance,
+	// and Importance holds the weights themselves; both may be absent.
+	ImportanceFile string
+	Importance     map[string]float64
+	// ImportanceOptions say how importances are computed when none are given.
+	ImportanceOptions engine.ImportanceOptions
+	// Models are models to compare, in the order of the document.
+	Models []ModelSpec
 	// Seed is the seed of every sampling.
 	Seed uint32
 	// FailOn is the verdict from which the report fails.

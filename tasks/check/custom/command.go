@@ -5,17 +5,14 @@ import (
 	"context"
 	"errors"
 	"os/exec"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"aloft/tasks/check/engine"
+	"aloft/tasks/check/process"
 )
 
 const (
-	maxOutput  = 16 << 20 // bytes of standard output
-	keptErrors = 4 << 10  // bytes of standard error kept for the message
-	keptLines  = 10
+	maxOutput = 16 << 20 // bytes of standard output
 	// drainTime is how long pipes held open by what the command left behind
 	// are waited for.
 	drainTime = 2 * time.Second
@@ -42,19 +39,19 @@ func (k command) run(ctx context.Context, input []byte) ([]byte, error) {
 	cmd := exec.CommandContext(within, "sh", "-c", k.text)
 	cmd.Dir = k.dir
 	cmd.Stdin = bytes.NewReader(input)
-	stdout, stderr := &limited{most: maxOutput, over: func() { cancel(errOutput) }}, &tail{}
+	stdout, stderr := &limited{most: maxOutput, over: func() { cancel(errOutput) }}, &process.Tail{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = drainTime
-	group(cmd)
+	process.Group(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, failed(engine.ProcessError, "", "the command could not be started: %v", err)
 	}
 	err := cmd.Wait()
-	end(cmd) // what it left running in its group
+	process.End(cmd) // what it left running in its group
 	if ctx.Err() != nil {
 		return nil, failed(engine.ProcessError, "", "the run was cancelled")
 	}
-	last := stderr.lines()
+	last := stderr.Lines()
 	switch cause := context.Cause(within); {
 	case errors.Is(cause, errTimeout):
 		return nil, failed(engine.Timeout, last, "the command did not end within %s", k.timeout)
@@ -90,26 +87,4 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, errOutput
 	}
 	return l.buffer.Write(p)
-}
-
-// tail keeps the end of what is written.
-type tail struct{ kept []byte }
-
-// Write keeps the last bytes.
-func (t *tail) Write(p []byte) (int, error) {
-	t.kept = append(t.kept, p...)
-	if cut := len(t.kept) - keptErrors; cut > 0 {
-		t.kept = append([]byte(nil), t.kept[cut:]...)
-	}
-	return len(p), nil
-}
-
-// lines are the last lines, as text.
-func (t *tail) lines() string {
-	text := strings.TrimRight(strings.ToValidUTF8(string(t.kept), string(utf8.RuneError)), "\n ")
-	lines := strings.Split(text, "\n")
-	if len(lines) > keptLines {
-		lines = lines[len(lines)-keptLines:]
-	}
-	return strings.Join(lines, "\n")
 }

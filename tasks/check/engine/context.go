@@ -48,6 +48,7 @@ type Context struct {
 	info              ModelInfo
 	modelErr          error // why the model cannot be asked
 	importanceOptions ImportanceOptions
+	rivals            []Rival
 }
 
 func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error) {
@@ -61,7 +62,7 @@ func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error)
 	}
 	c := &Context{
 		mode: in.Mode, task: task, classes: classes, memo: newMemo(), notes: &notes{},
-		model: in.Model, info: info, modelErr: modelErr, given: in.Importance, importanceOptions: in.ImportanceOptions,
+		model: in.Model, info: info, modelErr: modelErr, given: in.Importance, importanceOptions: in.ImportanceOptions, rivals: in.Rivals,
 	}
 	c.train = &Side{Which: Train, Data: in.Train, pred: in.TrainPredictions, predErr: predErrs[0]}
 	if in.Test != nil {
@@ -168,11 +169,7 @@ func (s *Side) Predictions() (*Predictions, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pred.Labels == nil {
-		p := *s.pred
-		p.Labels = mostProbable(s.pred)
-		s.pred = &p
-	}
+	s.pred = s.pred.WithLabels()
 	return s.pred, nil
 }
 

@@ -48,6 +48,25 @@ func (p *Predictions) Rows() int {
 	return 0
 }
 
+// WithLabels returns predictions whose labels are set: each row's most
+// probable class, the first of equals, where there were none.
+func (p *Predictions) WithLabels() *Predictions {
+	if p.Labels != nil {
+		return p
+	}
+	out := *p
+	out.Labels = mostProbable(p)
+	return &out
+}
+
+// Rival is one of several models to compare: its predictions, or a live model
+// that makes them.
+type Rival struct {
+	Name        string
+	Train, Test *Predictions
+	Model       Model
+}
+
 // Inputs are what a suite runs on.
 type Inputs struct {
 	// Name is what the data are called in reports.
@@ -65,6 +84,8 @@ type Inputs struct {
 	// ImportanceOptions say.
 	Importance        *Importance
 	ImportanceOptions ImportanceOptions
+	// Rivals are models to compare with each other.
+	Rivals []Rival
 	// Seed is the seed of every sampling.
 	Seed uint32
 	Mode Mode
@@ -126,6 +147,19 @@ func (in *Inputs) validate() error {
 		if s.pred.Proba != nil && in.Classes != nil && len(s.pred.Proba) != len(in.Classes) {
 			return Errorf(ModelValidation, "the %s predictions hold the probabilities of %d classes, the model has %d: %s",
 				s.name, len(s.pred.Proba), len(in.Classes), valueList(in.Classes))
+		}
+	}
+	for _, r := range in.Rivals {
+		for _, s := range []struct {
+			data *frame.Dataset
+			pred *Predictions
+		}{{in.Train, r.Train}, {in.Test, r.Test}} {
+			if s.pred != nil && s.data == nil {
+				return Errorf(ValueError, "there are predictions of the model %s for a table that was not given", r.Name)
+			}
+			if s.pred != nil && s.pred.Rows() != s.data.Rows() {
+				return Errorf(ModelValidation, "the predictions of the model %s have %d rows, the table has %d", r.Name, s.pred.Rows(), s.data.Rows())
+			}
 		}
 	}
 	return in.sameClasses()

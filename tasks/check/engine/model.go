@@ -50,6 +50,9 @@ func (c *Context) Model() (Model, error) {
 // ModelInfo returns what the live model says of itself; it is zero without one.
 func (c *Context) ModelInfo() ModelInfo { return c.info }
 
+// Rivals lists the models to compare with each other.
+func (c *Context) Rivals() []Rival { return c.rivals }
+
 // meet asks the model who it is and for the predictions that were not given,
 // if any check of the suite wants them. Failures are kept for the checks that
 // need the model: the others go on.

@@ -9,15 +9,15 @@ import "aloft/tasks/check/engine"
 // model_evaluation suite.
 func Checks() []*engine.Definition {
 	return []*engine.Definition{
-		performance(), rocReport(), confusionMatrix(), predictionDrift(), simpleComparison(),
-		calibration(), errorDistribution(),
+		performance(), rocReport(), confusionMatrix(), predictionDrift(), simpleComparison(), weakSegments(),
+		calibration(), errorDistribution(), unusedFeatures(), boostingOverfit(), inferenceTime(),
 	}
 }
 
 // Extra lists the definitions of the family that stand in no suite.
 func Extra() []*engine.Definition {
 	return []*engine.Definition{
-		singlePerformance(), systematicError(),
+		modelInfo(), multiModel(), singlePerformance(), systematicError(),
 	}
 }
 
