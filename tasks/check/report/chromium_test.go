@@ -68,7 +68,7 @@ func newBrowser(t *testing.T) *browser {
 	})
 	_ = toRead.Close()
 	_ = fromWrite.Close()
-	if err := fromRead.SetReadDeadline(time.Now().Add(4 * time.Minute)); err != nil {
+	if err := fromRead.SetReadDeadline(time.Now().Add(8 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	var target struct{ TargetID string }

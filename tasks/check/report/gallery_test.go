@@ -3,6 +3,9 @@ package report_test
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -206,16 +209,78 @@ func hundred() *engine.Report {
 	return r
 }
 
-// realReport runs a full suite.
+// realReport runs every check there is on small tables.
 func realReport(t *testing.T) *engine.Report {
 	t.Helper()
-	spec, err := check.ParseSuite("suite.yaml", []byte("suites: [full_suite]\ntrain: train.csv\ntest: test.csv\nlabel: species\npredictions: {train: pred_train.csv, test: pred_test.csv}\n"))
+	return runSuite(t, filepath.Join("..", "testdata", "orders"), map[string]any{
+		"name": "orders of May", "label": "returned", "index": "order_id", "datetime": "placed",
+	})
+}
+
+// realHundred runs them on a hundred columns.
+func realHundred(t *testing.T) *engine.Report {
+	t.Helper()
+	dir := t.TempDir()
+	for k, name := range []string{"train", "test"} {
+		var table, pred strings.Builder
+		pred.WriteString("y_pred,proba_a,proba_b,proba_c\n")
+		for c := range 100 {
+			fmt.Fprintf(&table, "a_rather_long_name_%d,", c)
+		}
+		table.WriteString("y\n")
+		for i := range 400 {
+			base := wave(i + 1000*k)
+			for c := range 100 {
+				v := wave(i*100 + c + k*7919)
+				switch {
+				case c%4 == 3:
+					fmt.Fprintf(&table, "value %d,", int(v*float64(3+c/4)))
+				case c%4 == 2 && v < .05:
+					table.WriteString(",")
+				default:
+					fmt.Fprintf(&table, "%.4f,", base*float64(c%7)+v*float64(1+c%5)+float64(k*(c%3)))
+				}
+			}
+			p := wave(i + 31)
+			fmt.Fprintf(&table, "%c\n", 'a'+int(base*3))
+			fmt.Fprintf(&pred, "%c,%.3f,%.3f,%.3f\n", 'a'+int(p*3), 1-p, p/2, p/2)
+		}
+		for file, text := range map[string]string{name + ".csv": table.String(), "pred_" + name + ".csv": pred.String()} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return runSuite(t, dir, map[string]any{"label": "y"})
+}
+
+// runSuite runs the full suite, and every check outside it that needs no
+// parameters, on the tables in a folder.
+func runSuite(t *testing.T, dir string, doc map[string]any) *engine.Report {
+	t.Helper()
+	reg, err := check.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := check.RunSpec(t.Context(), spec, "../testdata/quickstart")
+	var others []any
+	for _, d := range reg.All() {
+		needed := slices.ContainsFunc(d.Params, func(p engine.Param) bool { return p.Required })
+		if !needed && !slices.ContainsFunc(check.SuiteChecks(check.FullSuite), func(o *engine.Definition) bool { return o.ID == d.ID }) {
+			others = append(others, d.ID)
+		}
+	}
+	doc["train"], doc["test"], doc["suites"], doc["checks"] = "train.csv", "test.csv", []any{check.FullSuite}, others
+	doc["predictions"] = map[string]any{"train": "pred_train.csv", "test": "pred_test.csv"}
+	spec, err := check.SpecFromMap(doc)
 	if err != nil {
 		t.Fatal(err)
+	}
+	r, err := check.RunSpec(t.Context(), spec, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Err != nil {
+		t.Fatal(r.Err)
 	}
 	return r
 }

@@ -117,6 +117,7 @@ details{font-size:14px}summary{cursor:pointer;color:var(--soft);width:max-conten
 code{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}p code{background:var(--head);border-radius:4px;padding:1px 4px}
 dl{display:grid;grid-template-columns:fit-content(45%) minmax(0,1fr);gap:4px 18px;margin:8px 0}dt{color:var(--soft);overflow-wrap:anywhere}dd{margin:0;overflow-wrap:anywhere}
 .foot{color:var(--soft);font-size:13px;margin-top:12px}
+.method dl{grid-template-columns:fit-content(66%) minmax(0,1fr)}
 .up{text-align:right;font-size:13px;margin:6px 0 0}
 @media (max-width:640px){
 header,footer,.frame{padding-left:14px;padding-right:14px}.card{padding:15px 14px 10px}h1{font-size:23px}
