@@ -52,6 +52,11 @@ func reference(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, d := range reg.All() {
+		if d.Formula == "" {
+			t.Errorf("the definition of %s does not say how its value is computed: set Formula", d.ID)
+		}
+	}
 	shown := examples(t, reg)
 	var b strings.Builder
 	done := make(map[string]bool)

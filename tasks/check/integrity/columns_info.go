@@ -13,6 +13,7 @@ func columnsInfo() *engine.Definition {
 	return &engine.Definition{
 		ID:      "ColumnsInfo",
 		Summary: "Tells what each column is taken for: label, index, date, or a numerical, categorical or other feature.",
+		Formula: "Nothing is computed: the roles are those of the document or inferred.",
 		Scope:   engine.SingleDataset,
 		Params:  []engine.Param{topColumns()},
 		New:     func(a engine.Args, _ engine.Mode) (engine.Check, error) { return info{a}, nil },

@@ -15,6 +15,8 @@ func conflictingLabels() *engine.Definition {
 	return &engine.Definition{
 		ID:         "ConflictingLabels",
 		Summary:    "Finds rows whose features are all equal and whose labels differ: no model can get them all right.",
+		Formula:    "Rows are put together by their features, missing values being equal. `rows of groups with more than one label / rows`; a missing label conflicts with nothing.",
+		Differs:    "groups of equal size come in the order of their features; there, an unstable sort decides.",
 		Scope:      engine.SingleDataset,
 		Params:     params(engine.ColumnParams(), nToShow(), engine.SampleParams(largeSample)),
 		Conditions: []engine.ConditionDef{maxRatio("ratio_of_conflicting_labels_less_or_equal", 0, conflictRatio)},

@@ -19,6 +19,7 @@ func dataDuplicates() *engine.Definition {
 	return &engine.Definition{
 		ID:         "DataDuplicates",
 		Summary:    "Finds rows that occur more than once: they add weight without adding information.",
+		Formula:    "`1 − distinct rows / rows`; missing values are equal to each other.",
 		Scope:      engine.SingleDataset,
 		Params:     params(engine.ColumnParams(), nToShow(), engine.SampleParams(largeSample)),
 		Conditions: []engine.ConditionDef{maxRatio("ratio_less_or_equal", 0.05, duplicateRatio)},

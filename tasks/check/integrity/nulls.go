@@ -16,6 +16,8 @@ func mixedNulls() *engine.Definition {
 	return &engine.Definition{
 		ID:      "MixedNulls",
 		Summary: "Finds columns that write a missing value in more than one way, such as an empty field here and \"NA\" there.",
+		Formula: "Counted are true nulls and the texts whose base form (lower case, letters and digits only) is in `null_string_list`, each spelling by itself. `percent` is the count over all rows. The reduced value of a column with several ways is the sum of their shares.",
+		Differs: "true nulls are called `null`, and each spelling that the document declares as missing counts by itself; there, they are called after the Python object that stands for them and are one. `check_nan`, which has no effect there, is unknown.",
 		Scope:   engine.SingleDataset,
 		Params: params([]engine.Param{
 			{Name: "null_string_list", Type: engine.TextsParam, Doc: "texts that mean missing, compared without case and punctuation; null means none, null, nan, na, the empty text and NUL characters"},

@@ -14,6 +14,7 @@ func isSingleValue() *engine.Definition {
 		ID:      "IsSingleValue",
 		Header:  "Single Value in Column",
 		Summary: "Finds columns that hold one and the same value in every row and so carry no information.",
+		Formula: "The number of distinct values of each column; a missing value is none of them, unless `ignore_nan` is false. The condition fails at exactly 1: a column without any value has 0 and passes.",
 		Scope:   engine.SingleDataset,
 		Params: params(engine.ColumnParams(),
 			[]engine.Param{{Name: "ignore_nan", Type: engine.BoolParam, Default: true, Doc: "do not count a missing value as a value"}},

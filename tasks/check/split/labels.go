@@ -16,6 +16,7 @@ func newLabels() *engine.Definition {
 	return &engine.Definition{
 		ID:      "NewLabelTrainTest",
 		Summary: "Finds labels in the test table that the train table does not have: no model can have learned them.",
+		Formula: "Labels of the test table that no train row has, and the test rows with each. `ratio = rows with a new label / test rows`. Missing labels are not counted.",
 		Scope:   engine.TrainTest,
 		Params:  engine.SampleParams(10_000_000),
 		Conditions: []engine.ConditionDef{

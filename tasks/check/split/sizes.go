@@ -13,6 +13,8 @@ func sizes() *engine.Definition {
 	return &engine.Definition{
 		ID:      "DatasetsSizeComparison",
 		Summary: "Compares the number of rows of the train and test tables: a test table that is too small proves little.",
+		Formula: "The numbers of rows, nothing else. No row is left out: there is no sampling.",
+		Differs: "`test_size_greater_or_equal` passes at the value too, as it says; deepchecks wants more rows than the value.",
 		Scope:   engine.TrainTest,
 		Conditions: []engine.ConditionDef{
 			{

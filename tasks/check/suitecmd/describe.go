@@ -49,6 +49,7 @@ type paramEntry struct {
 	Required   bool     `json:"required,omitempty"`
 	Allowed    []string `json:"allowed,omitempty"`
 	CompatOnly bool     `json:"compat_only,omitempty"`
+	Compat     any      `json:"default_with_compat,omitempty"`
 	Doc        string   `json:"doc"`
 }
 
@@ -146,7 +147,7 @@ func entry(d *engine.Definition, suites []suiteEntry) checkEntry {
 func paramEntries(params []engine.Param) []paramEntry {
 	out := []paramEntry{}
 	for _, p := range params {
-		out = append(out, paramEntry{Name: p.Name, Type: string(p.Type), Default: p.Default, Required: p.Required, Allowed: p.Allowed, CompatOnly: p.CompatOnly, Doc: p.Doc})
+		out = append(out, paramEntry{Name: p.Name, Type: string(p.Type), Default: p.Default, Required: p.Required, Allowed: p.Allowed, CompatOnly: p.CompatOnly, Compat: p.Compat, Doc: p.Doc})
 	}
 	return out
 }
@@ -239,6 +240,9 @@ func (t *describer) params(indent string, params []paramEntry) {
 		if len(p.Allowed) > 0 {
 			text += " (" + strings.Join(p.Allowed, ", ") + ")"
 		}
+		if p.Compat != nil {
+			text += fmt.Sprintf(" (%v with compat deepchecks)", p.Compat)
+		}
 		if p.CompatOnly {
 			text += " (compat deepchecks only)"
 		}
@@ -252,6 +256,8 @@ func defaultText(p paramEntry) string {
 		return "null"
 	case float64:
 		return format.Param(v)
+	case engine.Object:
+		return "{}"
 	default:
 		return fmt.Sprint(v)
 	}
