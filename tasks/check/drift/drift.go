@@ -41,7 +41,7 @@ type Options struct {
 
 // Score is the drift of one value. Method is "" and Value NaN when there were
 // too few values on one side; Value alone is NaN when the sides have no
-// category in common that is frequent enough.
+// category in common that is frequent enough, or EMD met infinite numbers.
 type Score struct {
 	Value  float64
 	Method string

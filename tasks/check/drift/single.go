@@ -41,7 +41,7 @@ func (s Score) verdict(limit float64) engine.Verdict {
 }
 
 func unscored() error {
-	return engine.Errorf(engine.ProcessError, "there is no drift score: no category is frequent enough on both sides")
+	return engine.Errorf(engine.ProcessError, "there is no drift score: no category is frequent enough on both sides, or numbers are infinite")
 }
 
 // Predicted is the drift of a model's predictions: one score, or one for each
