@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"math"
 	"runtime"
 
@@ -20,28 +19,26 @@ type arrowReader struct {
 	form      fileForm
 }
 
-// records hands the schema and then each record batch of a file on.
+// records hands the schema and then each record batch of a file on. An Arrow
+// file is read as the stream that it holds.
 func records(in input, form fileForm, begin func(*arrow.Schema) error, take func(arrow.Record) error) error {
-	if form == formatArrow {
-		return recordsOfFile(in, begin, take)
-	}
 	s, err := in.unpack()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	const magic = 8 // bytes before the stream in a file
+	if form == formatArrow {
+		if _, err := s.Discard(magic); err != nil {
+			return fmt.Errorf("%s: %w", in.name, err)
+		}
+	}
+	mem := newBounded(math.MaxInt64)
+	if info, err := s.size(); err == nil && s.packed == "" {
+		mem = newBounded(info)
+	}
 	return guard(in.name, func() error {
-		mem := newBounded(math.MaxInt64)
-		if size, err := s.file.Seek(0, io.SeekEnd); err == nil && s.packed == "" {
-			mem = newBounded(size)
-		}
-		if s.packed == "" {
-			if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-				return fmt.Errorf("%s: %w", in.name, err)
-			}
-			s.Reset(s.file)
-		}
-		r, err := ipc.NewReader(s.Reader, ipc.WithAllocator(mem))
+		r, err := ipc.NewReaderFromMessageReader(&messages{r: s.Reader}, ipc.WithAllocator(mem))
 		if err != nil {
 			return fmt.Errorf("%s: %w", in.name, err)
 		}
@@ -56,38 +53,6 @@ func records(in input, form fileForm, begin func(*arrow.Schema) error, take func
 		}
 		if err := r.Err(); err != nil {
 			return fmt.Errorf("%s: %w", in.name, err)
-		}
-		return nil
-	})
-}
-
-func recordsOfFile(in input, begin func(*arrow.Schema) error, take func(arrow.Record) error) error {
-	f, err := in.open()
-	if err != nil {
-		return fmt.Errorf("read table: %w", err)
-	}
-	defer f.Close()
-	return guard(in.name, func() error {
-		size, err := f.Seek(0, io.SeekEnd)
-		if err != nil {
-			return fmt.Errorf("%s: %w", in.name, err)
-		}
-		r, err := ipc.NewFileReader(f, ipc.WithAllocator(newBounded(size)))
-		if err != nil {
-			return fmt.Errorf("%s: %w", in.name, err)
-		}
-		if err := begin(r.Schema()); err != nil {
-			return err
-		}
-		for i := range r.NumRecords() {
-			rec, err := r.RecordAt(i)
-			if err != nil {
-				return fmt.Errorf("%s: %w", in.name, err)
-			}
-			if err := take(rec); err != nil {
-				return err
-			}
-			rec.Release()
 		}
 		return nil
 	})

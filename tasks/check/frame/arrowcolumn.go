@@ -8,11 +8,16 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
+// maxUntyped bounds the cells of a batch whose column takes no memory.
+const maxUntyped = 1 << 24
+
 // array reads the cells of one column of a record batch.
 func (p *piece) array(values arrow.Array, spellings []string) error {
 	switch v := values.(type) {
 	case *array.Null:
-		p.reset(Null)
+		if p.reset(Null); v.Len() > maxUntyped {
+			return fmt.Errorf("%d cells without a type or a value", v.Len())
+		}
 		for range v.Len() {
 			p.null(0)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -55,13 +54,9 @@ func (r *csvReader) file(in input) error {
 	defer s.Close()
 	r.size = 0
 	if s.packed == "" {
-		if end, err := s.file.Seek(0, io.SeekEnd); err == nil {
-			r.size = end
-		}
-		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
+		if r.size, err = s.size(); err != nil {
 			return fmt.Errorf("%s: %w", in.name, err)
 		}
-		s.Reset(s.file)
 	}
 	text, err := decoded(s.Reader, r.opts.CSV.Encoding)
 	if err != nil {

@@ -145,32 +145,6 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func FuzzParseCSV(f *testing.F) {
-	for _, s := range []string{"a,b\n1,2\n", "a\n1\nx\n", "a\n\"q\n", "\xef\xbb\xbfa\n", "a,a\n", "a\n\n\n1\n", "a,b\n,\n1,True\n"} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, src []byte) {
-		table, err := frame.ParseCSV(src, frame.Options{Name: "f", NA: []string{"NA"}})
-		if err != nil {
-			return
-		}
-		for _, c := range table.Columns() {
-			if c.Len() != table.Rows() {
-				t.Fatalf("column %q has %d of %d rows", c.Name(), c.Len(), table.Rows())
-			}
-			for i := range c.Len() {
-				v := c.Value(i)
-				if v.IsNull() != c.IsNull(i) {
-					t.Fatalf("%q row %d: %v", c.Name(), i, v)
-				}
-				if !v.IsNull() && c.FromBits(c.Bits(i)).Key() != v.Key() {
-					t.Fatalf("%q row %d: %v does not survive its bits", c.Name(), i, v)
-				}
-			}
-		}
-	})
-}
-
 func BenchmarkReadCSV(b *testing.B) {
 	var src bytes.Buffer
 	src.WriteString("id,x,y,z,kind\n")

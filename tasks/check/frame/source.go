@@ -60,6 +60,20 @@ type stream struct {
 	unzip  *zstd.Decoder
 }
 
+// size returns the size of the file; it is read on from where it was.
+func (s *stream) size() (int64, error) {
+	at, err := s.file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	end, err := s.file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.file.Seek(at, io.SeekStart)
+	return end, err
+}
+
 // Close closes the file.
 func (s *stream) Close() error {
 	if s.unzip != nil {
@@ -123,7 +137,7 @@ func (in input) detect() (fileForm, error) {
 	case len(text) > 0 && text[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(text[1:], " \t\r\n"), []byte("{")):
 		return "", fmt.Errorf("%s: this is a JSON array; JSON lines are needed, one object in each line", in.name)
 	}
-	if s.packed != "" && (kind == formatParquet || kind == formatArrow) {
+	if s.packed != "" && kind == formatParquet {
 		return "", fmt.Errorf("%s: a %s inside %s cannot be read; unpack it first", in.name, kind, s.packed)
 	}
 	return kind, nil
