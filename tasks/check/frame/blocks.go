@@ -100,24 +100,26 @@ func (c *cutter) next(b *block) error {
 	}
 }
 
-// border finds the end of the last whole row.
+// border finds the end of the last whole row. An odd number of quotes in all
+// tells that the data end inside of them.
 func (c *cutter) border(data []byte) int {
-	open := false
-	if c.quote != 0 {
-		open = bytes.Count(data, []byte{c.quote})%2 == 1
-	}
+	open := c.quote != 0 && bytes.Count(data, []byte{c.quote})%2 == 1
 	for end := len(data); ; {
+		if open { // no row ends behind the last quote
+			if end = bytes.LastIndexByte(data[:end], c.quote); end < 0 {
+				return 0
+			}
+			open = false
+			continue
+		}
 		at := bytes.LastIndexByte(data[:end], '\n')
 		if at < 0 {
 			return 0
 		}
-		if c.quote != 0 && bytes.Count(data[at:end], []byte{c.quote})%2 == 1 {
-			open = !open
-		}
-		if !open {
+		if c.quote == 0 || bytes.IndexByte(data[at:end], c.quote) < 0 {
 			return at + 1
 		}
-		end = at
+		end, open = at+bytes.LastIndexByte(data[at:end], c.quote), true
 	}
 }
 

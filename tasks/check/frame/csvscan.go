@@ -138,7 +138,7 @@ func (s *scanner) quoted(data []byte, pos int) (value []byte, next int, more boo
 		case data[after] == '\r' && data[after+1] == '\n':
 			return value, after + 2, false, nil
 		}
-		return nil, 0, false, &fault{end, errQuote}
+		return nil, 0, false, &fault{pos, errQuote}
 	}
 }
 
