@@ -86,7 +86,7 @@ func (q Query) satisfying(r *statev1.Resources, offers []Offer) ([]*statev1.Cand
 		fits = small
 	}
 	if len(fits) == 0 {
-		return nil, describe(r) + ": " + most(reasons)
+		return nil, Describe(r) + ": " + most(reasons)
 	}
 	slices.SortStableFunc(fits, q.compare)
 	seen := map[string]bool{}
@@ -248,8 +248,8 @@ func suggestions(alternatives []*statev1.Resources, offers []Offer) []string {
 	return out[:min(len(out), maxSuggestions)]
 }
 
-// describe is r in few words.
-func describe(r *statev1.Resources) string {
+// Describe is r in few words.
+func Describe(r *statev1.Resources) string {
 	var parts []string
 	for _, s := range []string{r.GetCloud(), r.GetRegion(), r.GetZone(), r.GetInstanceType()} {
 		if s != "" {

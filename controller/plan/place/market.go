@@ -1,0 +1,393 @@
+package place
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"aloft/controller/catalog/sheet"
+	statev1 "aloft/proto/sky/state/v1"
+)
+
+// Market is what one cloud sells, by its catalogue.
+type Market struct {
+	Cloud string // lower case
+	Sheet *sheet.Sheet
+}
+
+// Pick is a machine in a place that satisfies one alternative of a query.
+type Pick struct {
+	Cloud, Region, Zone string // Zone "" = any of the region
+	InstanceType        string
+	Accelerator         string
+	Count               float64
+	CPUs, MemoryGB      float64 // 0 = not told
+	DeviceGB            float64 // memory of one accelerator; 0 = not told
+	Price               float64 // USD per hour for one node; NaN = unknown
+	Dated               string  // when the price was seen, when the catalogue says
+	Spot                bool
+	Alternative         int // index in Query.Resources
+	Wanted              *statev1.Resources
+}
+
+// Candidate is the pick as the store keeps it.
+func (p Pick) Candidate() *statev1.Candidate {
+	c := &statev1.Candidate{Provider: p.Cloud, Region: p.Region, Zone: p.Zone, InstanceType: p.InstanceType, Accelerator: p.Accelerator,
+		AcceleratorCount: p.Count, Cpus: p.CPUs, MemoryGb: p.MemoryGB, Spot: p.Spot, Wanted: p.Wanted}
+	if sheet.Known(p.Price) {
+		c.HourlyPrice = p.Price
+	}
+	return c
+}
+
+// Choice is the answer of Choose.
+type Choice struct {
+	Picks   []Pick               // every place, the best first
+	Shown   []Pick               // one line of the table each: the best of every cloud and alternative
+	Others  []Others             // machine types among which a shown one was the cheapest
+	Unmet   []*statev1.Resources // alternatives that nothing satisfies
+	Near    []string             // accelerators on sale that come near to one that is not
+	Failure *statev1.Failure     // why there are no picks
+}
+
+// Others are machine types of a cloud that satisfy an alternative.
+type Others struct {
+	Cloud  string
+	Wanted *statev1.Resources
+	Chosen string
+	Types  []string
+}
+
+// machine is a type that can be had, with the accelerator that is attached to it, if any.
+type machine struct {
+	host *sheet.Type
+	acc  *sheet.Type // nil = the host has its own, or none
+	name string
+}
+
+// Choose ranks what clouds sell as SkyPilot does: every cloud offers its cheapest machine type that satisfies an
+// alternative, wherever that is sold; the cheapest place comes first. Alternatives of kind ordered keep their order. Of
+// Query it reads Resources, Kind, NumNodes and MaxHourlyCost; the markets are the enabled clouds, in order of preference.
+func Choose(q Query, markets []Market) Choice {
+	alternatives := q.Resources
+	if len(alternatives) == 0 {
+		alternatives = []*statev1.Resources{{}}
+	}
+	rank := map[string]int{}
+	for i, m := range markets {
+		rank[m.Cloud] = i
+	}
+	byPrice := func(a, b Pick) int { return comparePicks(a, b, rank) }
+	var out Choice
+	near := map[string]bool{}
+	for i, r := range alternatives {
+		var all []Pick
+		for _, m := range markets {
+			if r.GetCloud() != "" && !strings.EqualFold(r.GetCloud(), m.Cloud) {
+				continue
+			}
+			picks, types := m.search(q, r)
+			for j := range picks {
+				picks[j].Alternative = i
+			}
+			slices.SortFunc(picks, byPrice)
+			if len(picks) > 0 {
+				out.show(picks[0])
+				if len(types) > 1 {
+					out.Others = append(out.Others, Others{m.Cloud, r, picks[0].InstanceType, types})
+				}
+			}
+			all = append(all, picks...)
+			for _, n := range m.near(r) {
+				near[n] = true
+			}
+		}
+		if len(all) == 0 {
+			out.Unmet = append(out.Unmet, r)
+		}
+		slices.SortFunc(all, byPrice)
+		out.Picks = append(out.Picks, all...)
+	}
+	if q.Kind != "ordered" {
+		slices.SortStableFunc(out.Picks, byPrice)
+	}
+	out.Picks = dedupePicks(out.Picks)
+	out.sortShown(q)
+	for n := range near {
+		out.Near = append(out.Near, n)
+	}
+	slices.Sort(out.Near)
+	if len(out.Picks) == 0 {
+		out.Failure = noPick(alternatives, markets, out.Near)
+	}
+	return out
+}
+
+// show adds a line of the table, unless the same machine is there already.
+func (c *Choice) show(p Pick) {
+	same := func(o Pick) bool {
+		return o.Cloud == p.Cloud && o.InstanceType == p.InstanceType && o.Accelerator == p.Accelerator && o.Count == p.Count && o.Spot == p.Spot
+	}
+	if i := slices.IndexFunc(c.Shown, func(o Pick) bool {
+		return same(o) && o.Region == p.Region && o.Zone == p.Zone || same(o) && o.Alternative < p.Alternative
+	}); i < 0 {
+		c.Shown = append(c.Shown, p)
+	}
+}
+
+// sortShown puts the table into SkyPilot's order: by the price that is printed, then by name.
+func (c *Choice) sortShown(q Query) {
+	cents := func(p Pick) float64 {
+		if !sheet.Known(p.Price) {
+			return math.Inf(1)
+		}
+		return math.Round(p.Price * float64(max(q.NumNodes, 1)) * 100)
+	}
+	slices.SortStableFunc(c.Shown, func(a, b Pick) int {
+		ordered := 0
+		if q.Kind == "ordered" {
+			ordered = cmp.Compare(a.Alternative, b.Alternative)
+		}
+		return cmp.Or(ordered, cmp.Compare(cents(a), cents(b)), cmp.Compare(a.Cloud, b.Cloud))
+	})
+}
+
+// comparePicks ranks known prices before unknown ones, then by price, then by preference: of the cloud, for regions in the
+// US on AWS as SkyPilot tries them, then by name.
+func comparePicks(a, b Pick, rank map[string]int) int {
+	return cmp.Or(
+		comparePrices(a.Price, b.Price),
+		cmp.Compare(rank[a.Cloud], rank[b.Cloud]),
+		cmp.Compare(abroad(a), abroad(b)),
+		cmp.Compare(a.Region, b.Region), cmp.Compare(a.Zone, b.Zone),
+		cmp.Compare(a.CPUs, b.CPUs), cmp.Compare(a.InstanceType, b.InstanceType),
+	)
+}
+
+// comparePrices puts unknown prices last.
+func comparePrices(a, b float64) int {
+	switch ka, kb := sheet.Known(a), sheet.Known(b); {
+	case ka && kb:
+		return cmp.Compare(a, b)
+	case ka:
+		return -1
+	case kb:
+		return 1
+	}
+	return 0
+}
+
+func abroad(p Pick) int {
+	if p.Cloud == "aws" && !strings.HasPrefix(p.Region, "us-") {
+		return 1
+	}
+	return 0
+}
+
+// dedupePicks drops what satisfies several alternatives the same way.
+func dedupePicks(ps []Pick) []Pick {
+	type key struct {
+		cloud, region, zone, instance, accelerator string
+		count                                      float64
+		spot                                       bool
+	}
+	seen := make(map[key]bool, len(ps))
+	return slices.DeleteFunc(ps, func(p Pick) bool {
+		k := key{p.Cloud, p.Region, p.Zone, p.InstanceType, p.Accelerator, p.Count, p.Spot}
+		if seen[k] {
+			return true
+		}
+		seen[k] = true
+		return false
+	})
+}
+
+// search finds the cheapest machine type for r and every place that sells it, and the names of all types that would do,
+// the cheapest first.
+func (m Market) search(q Query, r *statev1.Resources) ([]Pick, []string) {
+	type offer struct {
+		machine machine
+		picks   []Pick
+		best    float64
+	}
+	var offers []offer
+	for _, mc := range m.machines(r) {
+		picks := m.places(q, r, mc)
+		if len(picks) == 0 {
+			continue
+		}
+		o := offer{mc, picks, sheet.Unknown()}
+		for _, p := range picks {
+			if comparePrices(p.Price, o.best) < 0 {
+				o.best = p.Price
+			}
+		}
+		offers = append(offers, o)
+	}
+	if len(offers) == 0 {
+		return nil, nil
+	}
+	slices.SortStableFunc(offers, func(a, b offer) int {
+		x, y := a.machine.host, b.machine.host
+		return cmp.Or(comparePrices(a.best, b.best), cmp.Compare(x.CPUs, y.CPUs), cmp.Compare(x.MemoryGB, y.MemoryGB), cmp.Compare(x.Name, y.Name))
+	})
+	var names []string
+	for _, o := range offers {
+		if !slices.Contains(names, o.machine.name) {
+			names = append(names, o.machine.name)
+		}
+	}
+	// A type may be in the catalogue more than once, when its rows do not agree on its size.
+	var picks []Pick
+	for _, o := range offers {
+		if o.machine.name == offers[0].machine.name && o.machine.host.CPUs == offers[0].machine.host.CPUs {
+			picks = append(picks, o.picks...)
+		}
+	}
+	return picks, names
+}
+
+// places are where a machine can be had within r's pins and under its caps: zones, or whole regions where the price is the
+// same in every zone and nothing needs one (AWS on demand).
+func (m Market) places(q Query, r *statev1.Resources, mc machine) []Pick {
+	s := m.Sheet
+	var acc map[uint64]sheet.Row
+	if mc.acc != nil {
+		acc = make(map[uint64]sheet.Row)
+		for _, row := range s.Rows(mc.acc) {
+			if have, ok := acc[row.PlaceID()]; !ok || cheaper(row, have, r.GetUseSpot()) {
+				acc[row.PlaceID()] = row
+			}
+		}
+	}
+	byRegion := m.Cloud == "aws" && !r.GetUseSpot() && r.GetZone() == ""
+	at := map[string]int{}
+	var out []Pick
+	for _, row := range s.Rows(mc.host) {
+		region, zone := s.Region(row), s.Zone(row)
+		if r.GetRegion() != "" && !strings.EqualFold(r.GetRegion(), region) || r.GetZone() != "" && !strings.EqualFold(r.GetZone(), zone) {
+			continue
+		}
+		price, dated := row.Price, s.Dated(row)
+		if r.GetUseSpot() {
+			price = row.Spot
+		}
+		if mc.acc != nil {
+			a, ok := acc[row.PlaceID()]
+			if !ok {
+				continue
+			}
+			if r.GetUseSpot() {
+				price += a.Spot
+			} else {
+				price += a.Price
+			}
+			dated = min(dated, s.Dated(a))
+		}
+		if !q.affordable(r, price) || r.GetUseSpot() && !sheet.Known(price) && sheet.Known(row.Price) {
+			continue
+		}
+		key := region
+		if byRegion {
+			zone = ""
+		} else {
+			key += "\x00" + zone
+		}
+		p := Pick{Cloud: m.Cloud, Region: region, Zone: zone, InstanceType: mc.name, Accelerator: mc.host.Accelerator, Count: mc.host.Count,
+			DeviceGB: mc.host.DeviceGB, CPUs: mc.host.CPUs, MemoryGB: mc.host.MemoryGB, Price: price, Dated: dated, Spot: r.GetUseSpot(), Wanted: r}
+		if mc.acc != nil {
+			p.Accelerator, p.Count, p.DeviceGB = mc.acc.Accelerator, mc.acc.Count, mc.acc.DeviceGB
+		}
+		i, ok := at[key]
+		switch {
+		case !ok:
+			at[key] = len(out)
+			out = append(out, p)
+		case comparePrices(p.Price, out[i].Price) < 0:
+			out[i] = p
+		}
+	}
+	return out
+}
+
+func cheaper(a, b sheet.Row, spot bool) bool {
+	if spot {
+		return comparePrices(a.Spot, b.Spot) < 0
+	}
+	return comparePrices(a.Price, b.Price) < 0
+}
+
+// affordable reports whether a price is under the caps; an unknown one is under none.
+func (q Query) affordable(r *statev1.Resources, price float64) bool {
+	nodes := float64(max(q.NumNodes, 1))
+	return (r.GetMaxHourlyCost() == 0 || price <= r.GetMaxHourlyCost()) && (q.MaxHourlyCost == 0 || price*nodes <= q.MaxHourlyCost)
+}
+
+// near are accelerators whose names contain the one asked for, of at least that count, when the cloud has none exactly so.
+func (m Market) near(r *statev1.Resources) []string {
+	want, count := strings.ToLower(r.GetAccelerator()), asked(r)
+	if want == "" {
+		return nil
+	}
+	var out []string
+	for i := range m.Sheet.Types {
+		t := &m.Sheet.Types[i]
+		if t.Accelerator == "" || !strings.Contains(strings.ToLower(t.Accelerator), want) || !m.sold(t, r) {
+			continue
+		}
+		if strings.EqualFold(t.Accelerator, want) && math.Abs(t.Count-count) <= countTolerance {
+			return nil
+		}
+		if s := fmt.Sprintf("%s:%v", t.Accelerator, t.Count); t.Count >= count && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// sold reports whether t is sold within the pins of r.
+func (m Market) sold(t *sheet.Type, r *statev1.Resources) bool {
+	if r.GetRegion() == "" && r.GetZone() == "" {
+		return true
+	}
+	for _, row := range m.Sheet.Rows(t) {
+		if (r.GetRegion() == "" || strings.EqualFold(r.GetRegion(), m.Sheet.Region(row))) && (r.GetZone() == "" || strings.EqualFold(r.GetZone(), m.Sheet.Zone(row))) {
+			return true
+		}
+	}
+	return false
+}
+
+// asked is the count of accelerators of r, whole: half of one is asked for as one.
+func asked(r *statev1.Resources) float64 {
+	return math.Ceil(cmp.Or(r.GetAcceleratorCount(), 1) - countTolerance)
+}
+
+// noPick says why no market sells what is asked for.
+func noPick(alternatives []*statev1.Resources, markets []Market, near []string) *statev1.Failure {
+	var clouds, wants []string
+	for _, m := range markets {
+		clouds = append(clouds, strings.ToUpper(m.Cloud))
+	}
+	caps := false
+	for _, r := range alternatives {
+		wants = append(wants, Describe(r))
+		caps = caps || r.GetMaxHourlyCost() > 0
+	}
+	f := &statev1.Failure{
+		Kind: statev1.FailureKind_CONFIG, Scope: "account", Code: "infeasible",
+		Message: fmt.Sprintf("No machine in the catalogue of %s satisfies the task: %s.", strings.Join(clouds, ", "), strings.Join(slices.Compact(wants), "; ")),
+		Hint:    "`sky gpus list` shows what is on offer; `sky catalog update` brings the newest catalogue",
+	}
+	switch {
+	case len(near) > 0:
+		f.Hint = "try one of these: " + strings.Join(near, ", ")
+	case caps:
+		f.Hint = "raise max_hourly_cost, or leave it out to see what there is"
+	case slices.ContainsFunc(alternatives, func(r *statev1.Resources) bool { return r.GetCpus() > 0 && !r.GetCpusAtLeast() }):
+		f.Hint = "ask for at least that many CPUs: write + after the number"
+	}
+	return f
+}
