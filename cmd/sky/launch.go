@@ -37,6 +37,8 @@ type launchFlags struct {
 	timeout      time.Duration
 	requestID    string
 	resultsUnder string
+	clouds       []string
+	catalog      string
 }
 
 func newLaunchCmd(a *app) *cobra.Command {
@@ -51,13 +53,16 @@ end with the job's own exit code.
 Without a task the cluster is only made. Ctrl-C detaches: the job goes on.`,
 		Example: `  sky launch task.yaml
   sky launch -y -c train --gpus A100:8 task.yaml
-  sky launch --infra local -- echo hello`,
+  sky launch --infra local -- echo hello
+  sky launch --dryrun --clouds aws,gcp task.yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.launch(cmd, args, fl) },
 	}
 	fl.task.add(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&fl.cluster, "cluster", "c", "", "`CLUSTER` to run on; a name is made up when none is given")
 	f.BoolVar(&fl.dryrun, "dryrun", false, "stop after showing what would be chosen")
+	f.StringSliceVar(&fl.clouds, "clouds", nil, "with --dryrun: choose among these `CLOUDS` by their catalogues, as aws,gcp, enabled or not")
+	f.StringVar(&fl.catalog, "catalog", "", "with --dryrun: `DIR` of catalogues to choose by, instead of those that `sky catalog` keeps")
 	f.BoolVarP(&fl.yes, "yes", "y", false, "do not ask")
 	f.IntVarP(&fl.idle, "idle-minutes-to-autostop", "i", 0, "stop the cluster after `MIN` idle minutes; -1 = never")
 	f.StringVar(&fl.waitFor, "wait-for", "", "`WHAT` keeps it from idling: jobs_and_ssh, jobs or none")
@@ -115,6 +120,9 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 	human := fl.output == "text"
 	if human && what != "" {
 		a.say("%s", what)
+	}
+	if fl.planNeedsNoController() {
+		return a.dryrun(fl, spec)
 	}
 	// The files are looked at before anything is asked for: a bad workdir must not cost a machine.
 	trees, err := a.snapshotFiles(ctx, t, spec)
@@ -200,6 +208,9 @@ func (fl *launchFlags) check() error {
 		return usageError("--workspace: workspaces are not part of this version")
 	case fl.docker:
 		return usageError("--docker is gone: use --image-id docker:IMAGE")
+	}
+	if err := fl.checkDryrun(); err != nil {
+		return err
 	}
 	return checkWaitFor(fl.waitFor)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"sort"
@@ -69,6 +70,9 @@ func configError(t *tasks.Task, field, message string) error {
 	return &exitError{code: exitConfig, err: fmt.Errorf("%s", d)}
 }
 
+// usualCPUs is the size of a machine of which a task says no more than its memory per vCPU.
+const usualCPUs = 8
+
 func resources(r tasks.Resources) *statev1.Resources {
 	out := &statev1.Resources{
 		Cloud: r.Infra.Cloud, Region: r.Infra.Region, Zone: r.Infra.Zone, InstanceType: r.InstanceType,
@@ -77,7 +81,7 @@ func resources(r tasks.Resources) *statev1.Resources {
 		Ports: r.Ports, Labels: r.Labels,
 	}
 	if r.Memory.PerCPU {
-		out.MemoryGb = r.Memory.Value * r.CPUs.Value
+		out.MemoryGb, out.MemoryAtLeast = r.Memory.Value*cmp.Or(r.CPUs.Value, usualCPUs), true
 	}
 	if len(r.Accelerators) > 0 {
 		out.Accelerator, out.AcceleratorCount = r.Accelerators[0].Name, r.Accelerators[0].Count
@@ -138,29 +142,46 @@ func upper(s string) string {
 
 // planTable is the "Considered resources" screen.
 func (a *app) planTable(p *controlv1.PlanResponse, nodes int32) string {
-	t := &table{header: []string{"INFRA", "INSTANCE", "vCPUs", "Mem(GB)", "GPUS", "COST ($)", "CHOSEN"}}
+	t := newPlanTable(a)
 	for i, c := range p.GetCandidates() {
-		inst, gpus, chosen := c.GetInstanceType(), "-", ""
-		if c.GetSpot() {
-			inst += "[Spot]"
-		}
-		if inst == "" {
-			inst = "-"
-		}
-		if c.GetAccelerator() != "" {
-			gpus = c.GetAccelerator() + ":" + number(c.GetAcceleratorCount())
-		}
-		if i == 0 {
-			chosen = "   ✔"
-		}
-		t.add(candidateInfra(c), inst, number(c.GetCpus()), number(c.GetMemoryGb()), gpus, money(c.GetHourlyPrice()*float64(nodes)), chosen)
+		addPlanRow(t, c, money(c.GetHourlyPrice()*float64(nodes)), i == 0)
 	}
+	return a.planScreen(t, nodes)
+}
+
+func newPlanTable(a *app) *table {
+	t := &table{header: []string{"INFRA", "INSTANCE", "vCPUs", "Mem(GB)", "GPUS", "COST ($)", "CHOSEN"}}
 	t.style = func(_, col int, cell string) string {
 		if col == 6 {
 			return a.style(styleGreen, cell)
 		}
 		return cell
 	}
+	return t
+}
+
+func addPlanRow(t *table, c *statev1.Candidate, cost string, chosen bool) {
+	inst, gpus, mark := dash(c.GetInstanceType()), "-", ""
+	if c.GetSpot() {
+		inst += "[Spot]"
+	}
+	if c.GetAccelerator() != "" {
+		gpus = c.GetAccelerator() + ":" + number(c.GetAcceleratorCount())
+	}
+	if chosen {
+		mark = "   ✔"
+	}
+	size := func(v float64) string {
+		if v == 0 {
+			return "-"
+		}
+		return number(v)
+	}
+	t.add(candidateInfra(c), inst, size(c.GetCpus()), size(c.GetMemoryGb()), gpus, cost, mark)
+}
+
+// planScreen is the table under its title.
+func (a *app) planScreen(t *table, nodes int32) string {
 	unit := "nodes"
 	if nodes == 1 {
 		unit = "node"

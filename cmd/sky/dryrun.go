@@ -1,0 +1,309 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"aloft/controller/catalog/sheet"
+	"aloft/controller/catalog/shelf"
+	"aloft/controller/plan/place"
+	statev1 "aloft/proto/sky/state/v1"
+)
+
+// shelfAt is the shelf of catalogues in a directory, or with "" our own.
+func (a *app) shelfAt(dir string) shelf.Shelf {
+	if dir == "" {
+		return shelf.Home(a.home)
+	}
+	return shelf.At(a.home, dir)
+}
+
+// openBooks reads the catalogues of clouds; one that there is none of is an error.
+func (a *app) openBooks(s shelf.Shelf, clouds []string) ([]*shelf.Book, error) {
+	var out []*shelf.Book
+	for _, c := range clouds {
+		b, err := s.Open(c)
+		switch {
+		case errors.Is(err, shelf.ErrNone):
+			return nil, &exitError{code: exitConfig, err: fmt.Errorf("%w\n  run `sky catalog update %s`, or name another directory with --catalog", err, c)}
+		case err != nil:
+			return nil, &exitError{code: exitConfig, err: err}
+		}
+		a.noteProblems(b.Problems, b.Bad)
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// noteProblems names rows of a catalogue that were left out.
+func (a *app) noteProblems(problems []sheet.Problem, bad int) {
+	for _, p := range problems {
+		a.note("%s", p)
+	}
+	if n := bad - len(problems); n > 0 {
+		a.note("... and %d more rows that are left out", n)
+	}
+}
+
+func marketsOf(books []*shelf.Book) []place.Market {
+	var out []place.Market
+	for _, b := range books {
+		out = append(out, place.Market{Cloud: b.Cloud, Sheet: b.Sheet})
+	}
+	return out
+}
+
+// cloudList reads --clouds aws,gcp.
+func cloudList(given []string) ([]string, error) {
+	var out []string
+	for _, c := range given {
+		c = strings.ToLower(strings.TrimSpace(c))
+		if !shelf.ValidCloud(c) {
+			return nil, usageError("--clouds: %q is no name of a cloud, as in aws,gcp", c)
+		}
+		if !slices.Contains(out, c) {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// dryrun shows what would be chosen if the clouds were enabled, by their catalogues alone: it asks no controller, no cloud
+// and no network.
+func (a *app) dryrun(fl *launchFlags, spec *statev1.TaskSpec) error {
+	s := a.shelfAt(fl.catalog)
+	clouds, err := cloudList(fl.clouds)
+	if err != nil {
+		return err
+	}
+	if len(clouds) == 0 {
+		if clouds, err = s.Clouds(); err != nil {
+			return &exitError{code: exitConfig, err: err}
+		}
+		if len(clouds) == 0 {
+			return &exitError{code: exitConfig, err: fmt.Errorf("there is no catalogue in %s: a catalogue is CLOUD/vms.csv there", s.Dir)}
+		}
+	}
+	for _, r := range spec.GetResources() {
+		if c := r.GetCloud(); c != "" && !slices.Contains(clouds, c) {
+			return &exitError{code: exitConfig, err: fmt.Errorf("the task asks for %s, which is not among the clouds of this dry run: %s", c, strings.Join(clouds, ", "))}
+		}
+	}
+	books, err := a.openBooks(s, clouds)
+	if err != nil {
+		return err
+	}
+	q := place.Query{Resources: spec.GetResources(), Kind: spec.GetResourcesKind(), NumNodes: max(spec.GetNumNodes(), 1), MaxHourlyCost: spec.GetBudget().GetMaxHourlyCost()}
+	choice := place.Choose(q, marketsOf(books))
+	notes := pickNotes(choice, clouds)
+	used := map[string]bool{}
+	for _, p := range choice.Shown {
+		used[p.Cloud] = true
+	}
+	ages := catalogNotes(books, used, choice.Shown, time.Now())
+	if fl.output == "json" {
+		if err := a.printJSON(choiceJSON(choice, q.NumNodes, append(notes, ages...))); err != nil {
+			return err
+		}
+	} else {
+		if len(choice.Shown) > 0 {
+			a.say("%s", strings.TrimRight(a.pickTable(choice, q.NumNodes), "\n"))
+		}
+		for _, n := range append(notes, ages...) {
+			a.say("%s", n)
+		}
+	}
+	if choice.Failure != nil {
+		if fl.output == "json" {
+			return &exitError{code: codeOfKind(choice.Failure.GetKind())}
+		}
+		return &exitError{code: codeOfKind(choice.Failure.GetKind()), err: &failureError{choice.Failure}}
+	}
+	if fl.output != "json" {
+		a.say("Dryrun finished.")
+	}
+	return nil
+}
+
+// pickNotes are the lines under the table: what nothing satisfies, and among what the cheapest was found.
+func pickNotes(c place.Choice, clouds []string) []string {
+	var out []string
+	add := func(s string) {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	if c.Failure == nil {
+		for _, r := range c.Unmet {
+			add(fmt.Sprintf("No resource satisfying %s on %s.", place.Describe(r), upper(strings.Join(clouds, ", "))))
+		}
+		if len(c.Near) > 0 && len(c.Unmet) > 0 {
+			add("Did you mean: " + strings.Join(c.Near, ", "))
+		}
+	}
+	if len(c.Picks) == 0 || c.Picks[0].Accelerator == "" {
+		return out
+	}
+	best := c.Picks[0]
+	for _, o := range c.Others {
+		if !strings.EqualFold(o.Wanted.GetAccelerator(), best.Accelerator) {
+			continue
+		}
+		what := fmt.Sprintf("%s:%s", best.Accelerator, number(best.Count))
+		add(fmt.Sprintf("Multiple %s instances satisfy %s. The cheapest, %s, is considered among: %s.", infraName(o.Cloud), what, o.Chosen, strings.Join(o.Types, ", ")))
+		add("To list more details, run: sky gpus list " + best.Accelerator)
+	}
+	return out
+}
+
+// catalogNotes say where prices are from when they may be wrong: old, built in, or not known.
+func catalogNotes(books []*shelf.Book, used map[string]bool, shown []place.Pick, now time.Time) []string {
+	var out []string
+	for _, b := range books {
+		if !used[b.Cloud] {
+			continue
+		}
+		if s := bookAge(b, now); s != "" {
+			out = append(out, s)
+		}
+	}
+	if slices.ContainsFunc(shown, func(p place.Pick) bool { return !sheet.Known(p.Price) }) {
+		out = append(out, "A cost of - is not known: run `sky catalog update`.")
+	}
+	return out
+}
+
+// bookAge is what is to be said of the age of a catalogue; "" = it is new.
+func bookAge(b *shelf.Book, now time.Time) string {
+	if b.Date.IsZero() {
+		years := builtinYears(b)
+		if len(years) == 0 {
+			return fmt.Sprintf("%s: from the built-in catalogue, which has machines but no prices. Run `sky catalog update %s`.", infraName(b.Cloud), b.Cloud)
+		}
+		return fmt.Sprintf("%s: prices are built in and old, of %s. Run `sky catalog update %s`.", infraName(b.Cloud), strings.Join(years, ", "), b.Cloud)
+	}
+	if age := now.Sub(b.Date); age > shelf.OldAfter {
+		return fmt.Sprintf("%s: prices are old, of %s (%d days). Run `sky catalog update %s`.", infraName(b.Cloud), b.Date.Format(time.DateOnly), int(age.Hours()/24), b.Cloud)
+	}
+	return ""
+}
+
+// builtinYears are the dates of the whole machines' prices in a built-in catalogue.
+func builtinYears(b *shelf.Book) []string {
+	var out []string
+	for i := range b.Sheet.Types {
+		t := &b.Sheet.Types[i]
+		if t.Name == "" {
+			continue
+		}
+		for _, r := range b.Sheet.Rows(t) {
+			if d := b.Sheet.Dated(r); d != "" && sheet.Known(r.Price) && !slices.Contains(out, d) {
+				out = append(out, d)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// pickInfra is how a place is shown: AWS (us-east-1).
+func pickInfra(p place.Pick) string {
+	return candidateInfra(&statev1.Candidate{Provider: p.Cloud, Region: p.Region, Zone: p.Zone})
+}
+
+// pickTable is the "Considered resources" screen of a dry run.
+func (a *app) pickTable(c place.Choice, nodes int32) string {
+	t := newPlanTable(a)
+	for _, p := range c.Shown {
+		best := c.Picks[0]
+		chosen := p.Cloud == best.Cloud && p.InstanceType == best.InstanceType && p.Accelerator == best.Accelerator && p.Spot == best.Spot && p.Region == best.Region && p.Zone == best.Zone
+		cost := "-"
+		if sheet.Known(p.Price) {
+			cost = money(p.Price * float64(nodes))
+		}
+		addPlanRow(t, p.Candidate(), cost, chosen)
+	}
+	return a.planScreen(t, nodes)
+}
+
+// choiceJSON is the document of a dry run; best and candidates have the fields of SkyPilot's resources.
+func choiceJSON(c place.Choice, nodes int32, notes []string) map[string]any {
+	list := make([]map[string]any, 0, len(c.Picks))
+	for _, p := range c.Picks {
+		list = append(list, pickJSON(p))
+	}
+	near := append([]string{}, c.Near...)
+	out := map[string]any{"type": "plan", "ok": len(list) > 0, "num_nodes": nodes, "best": nil, "candidates": list, "fuzzy_candidates": near, "notes": append([]string{}, notes...)}
+	if len(list) > 0 {
+		out["best"] = list[0]
+	}
+	if f := c.Failure; f != nil {
+		out["error"], out["hint"], out["code"], out["kind"] = f.GetMessage(), f.GetHint(), f.GetCode(), strings.ToLower(f.GetKind().String())
+		out["exit_code"] = codeOfKind(f.GetKind())
+	}
+	return out
+}
+
+func pickJSON(p place.Pick) map[string]any {
+	m := map[string]any{"cloud": infraName(p.Cloud), "instance_type": p.InstanceType, "region": p.Region, "zone": nil, "accelerators": nil,
+		"hourly_cost": nil, "use_spot": p.Spot, "cpus": nil, "memory_gb": nil, "price_date": nil, "str": pickText(p)}
+	if p.Zone != "" {
+		m["zone"] = p.Zone
+	}
+	if p.Accelerator != "" {
+		m["accelerators"] = map[string]float64{p.Accelerator: p.Count}
+	}
+	if sheet.Known(p.Price) {
+		m["hourly_cost"] = math.Round(p.Price*1e6) / 1e6
+	}
+	if p.Dated != "" {
+		m["price_date"] = p.Dated
+	}
+	if p.CPUs > 0 {
+		m["cpus"], m["memory_gb"] = p.CPUs, p.MemoryGB
+	}
+	return m
+}
+
+// pickText is a machine as SkyPilot writes it: GCP(n1-highmem-8[Spot], mem=52.0, {'V100': 1}).
+func pickText(p place.Pick) string {
+	s := p.InstanceType
+	if p.Spot {
+		s += "[Spot]"
+	}
+	if p.MemoryGB > 0 {
+		mem := number(p.MemoryGB)
+		if !strings.Contains(mem, ".") {
+			mem += ".0"
+		}
+		s += ", mem=" + mem
+	}
+	if p.Accelerator != "" {
+		s += fmt.Sprintf(", {'%s': %s}", p.Accelerator, number(p.Count))
+	}
+	if t := p.Wanted.GetDiskTier(); t != "" {
+		s += ", disk_tier=" + t
+	}
+	if t := p.Wanted.GetNetworkTier(); t != "" {
+		s += ", network_tier=" + t
+	}
+	if ports := p.Wanted.GetPorts(); len(ports) > 0 {
+		s += ", ports=['" + strings.Join(ports, "', '") + "']"
+	}
+	return infraName(p.Cloud) + "(" + s + ")"
+}
+
+// planNeedsNoController reports whether a dry run is answered from catalogues alone.
+func (fl *launchFlags) planNeedsNoController() bool { return len(fl.clouds) > 0 || fl.catalog != "" }
+
+// checkDryrun refuses flags that mean nothing together.
+func (fl *launchFlags) checkDryrun() error {
+	if fl.planNeedsNoController() && !fl.dryrun {
+		return usageError("--clouds and --catalog are for --dryrun: a launch uses the clouds that `sky check` shows as enabled")
+	}
+	return nil
+}
