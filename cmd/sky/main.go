@@ -154,7 +154,7 @@ results here.`,
 		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
 		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
 		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a)}},
-		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
+		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newCatalogCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
 	} {
 		for _, c := range group.cmds {
 			c.GroupID = group.id

@@ -204,38 +204,37 @@ func dedupePicks(ps []Pick) []Pick {
 	})
 }
 
-// search finds the cheapest machine type for r and every place that sells it, and the names of all types that would do,
-// the cheapest first.
+// search finds the cheapest machine type for r and every place that sells it, and the names of all types that would
+// do, the cheapest first; hosts that the accelerators are attached to are not counted.
 func (m Market) search(q Query, r *statev1.Resources) ([]Pick, []string) {
 	type offer struct {
 		machine machine
-		picks   []Pick
 		best    float64
 	}
 	var offers []offer
 	for _, mc := range m.machines(r) {
-		picks := m.places(q, r, mc)
-		if len(picks) == 0 {
-			continue
-		}
-		o := offer{mc, picks, sheet.Unknown()}
-		for _, p := range picks {
-			if comparePrices(p.Price, o.best) < 0 {
-				o.best = p.Price
+		o, sold := offer{mc, sheet.Unknown()}, false
+		m.eachRow(q, r, mc, func(_ sheet.Row, price float64, _ *sheet.Row) {
+			sold = true
+			if comparePrices(price, o.best) < 0 {
+				o.best = price
 			}
+		})
+		if sold {
+			offers = append(offers, o)
 		}
-		offers = append(offers, o)
 	}
 	if len(offers) == 0 {
 		return nil, nil
 	}
 	slices.SortStableFunc(offers, func(a, b offer) int {
 		x, y := a.machine.host, b.machine.host
-		return cmp.Or(comparePrices(a.best, b.best), cmp.Compare(x.CPUs, y.CPUs), cmp.Compare(x.MemoryGB, y.MemoryGB), cmp.Compare(x.Name, y.Name))
+		return cmp.Or(comparePrices(a.best, b.best), cmp.Compare(x.CPUs, y.CPUs), cmp.Compare(x.MemoryGB, y.MemoryGB),
+			cmp.Compare(familyRank(m.Cloud, x.Name), familyRank(m.Cloud, y.Name)), cmp.Compare(x.Name, y.Name))
 	})
 	var names []string
 	for _, o := range offers {
-		if !slices.Contains(names, o.machine.name) {
+		if o.machine.acc == nil && !slices.Contains(names, o.machine.name) {
 			names = append(names, o.machine.name)
 		}
 	}
@@ -243,63 +242,29 @@ func (m Market) search(q Query, r *statev1.Resources) ([]Pick, []string) {
 	var picks []Pick
 	for _, o := range offers {
 		if o.machine.name == offers[0].machine.name && o.machine.host.CPUs == offers[0].machine.host.CPUs {
-			picks = append(picks, o.picks...)
+			picks = append(picks, m.places(q, r, o.machine)...)
 		}
 	}
 	return picks, names
 }
 
-// places are where a machine can be had within r's pins and under its caps: zones, or whole regions where the price is the
-// same in every zone and nothing needs one (AWS on demand).
+// places are where a machine can be had: zones, or whole regions where the price is the same in every zone and nothing needs
+// one (AWS on demand).
 func (m Market) places(q Query, r *statev1.Resources, mc machine) []Pick {
-	s := m.Sheet
-	var acc map[uint64]sheet.Row
-	if mc.acc != nil {
-		acc = make(map[uint64]sheet.Row)
-		for _, row := range s.Rows(mc.acc) {
-			if have, ok := acc[row.PlaceID()]; !ok || cheaper(row, have, r.GetUseSpot()) {
-				acc[row.PlaceID()] = row
-			}
-		}
-	}
 	byRegion := m.Cloud == "aws" && !r.GetUseSpot() && r.GetZone() == ""
-	at := map[string]int{}
+	at := map[[2]string]int{}
 	var out []Pick
-	for _, row := range s.Rows(mc.host) {
-		region, zone := s.Region(row), s.Zone(row)
-		if r.GetRegion() != "" && !strings.EqualFold(r.GetRegion(), region) || r.GetZone() != "" && !strings.EqualFold(r.GetZone(), zone) {
-			continue
+	m.eachRow(q, r, mc, func(row sheet.Row, price float64, acc *sheet.Row) {
+		p := Pick{Cloud: m.Cloud, Region: m.Sheet.Region(row), Zone: m.Sheet.Zone(row), InstanceType: mc.name, Accelerator: mc.host.Accelerator,
+			Count: mc.host.Count, DeviceGB: mc.host.DeviceGB, CPUs: mc.host.CPUs, MemoryGB: mc.host.MemoryGB, Price: price, Dated: m.Sheet.Dated(row),
+			Spot: r.GetUseSpot(), Wanted: r}
+		if acc != nil {
+			p.Accelerator, p.Count, p.DeviceGB, p.Dated = mc.acc.Accelerator, mc.acc.Count, mc.acc.DeviceGB, min(p.Dated, m.Sheet.Dated(*acc))
 		}
-		price, dated := row.Price, s.Dated(row)
-		if r.GetUseSpot() {
-			price = row.Spot
-		}
-		if mc.acc != nil {
-			a, ok := acc[row.PlaceID()]
-			if !ok {
-				continue
-			}
-			if r.GetUseSpot() {
-				price += a.Spot
-			} else {
-				price += a.Price
-			}
-			dated = min(dated, s.Dated(a))
-		}
-		if !q.affordable(r, price) || r.GetUseSpot() && !sheet.Known(price) && sheet.Known(row.Price) {
-			continue
-		}
-		key := region
 		if byRegion {
-			zone = ""
-		} else {
-			key += "\x00" + zone
+			p.Zone = ""
 		}
-		p := Pick{Cloud: m.Cloud, Region: region, Zone: zone, InstanceType: mc.name, Accelerator: mc.host.Accelerator, Count: mc.host.Count,
-			DeviceGB: mc.host.DeviceGB, CPUs: mc.host.CPUs, MemoryGB: mc.host.MemoryGB, Price: price, Dated: dated, Spot: r.GetUseSpot(), Wanted: r}
-		if mc.acc != nil {
-			p.Accelerator, p.Count, p.DeviceGB = mc.acc.Accelerator, mc.acc.Count, mc.acc.DeviceGB
-		}
+		key := [2]string{p.Region, p.Zone}
 		i, ok := at[key]
 		switch {
 		case !ok:
@@ -308,15 +273,58 @@ func (m Market) places(q Query, r *statev1.Resources, mc machine) []Pick {
 		case comparePrices(p.Price, out[i].Price) < 0:
 			out[i] = p
 		}
-	}
+	})
 	return out
 }
 
-func cheaper(a, b sheet.Row, spot bool) bool {
-	if spot {
-		return comparePrices(a.Spot, b.Spot) < 0
+// eachRow yields the rows of a machine within r's pins and under the caps, with the price for one node and the row of the
+// accelerator that is attached there, if any.
+func (m Market) eachRow(q Query, r *statev1.Resources, mc machine, yield func(row sheet.Row, price float64, acc *sheet.Row)) {
+	spot := r.GetUseSpot()
+	var attached map[uint64]sheet.Row
+	if mc.acc != nil {
+		attached = make(map[uint64]sheet.Row)
+		for _, row := range m.Sheet.Rows(mc.acc) {
+			if have, ok := attached[row.PlaceID()]; !ok || cheaper(row, have, spot) {
+				attached[row.PlaceID()] = row
+			}
+		}
 	}
-	return comparePrices(a.Price, b.Price) < 0
+	for _, row := range m.Sheet.Rows(mc.host) {
+		if !m.within(r, row) {
+			continue
+		}
+		price := priceOf(row, spot)
+		var acc *sheet.Row
+		if mc.acc != nil {
+			a, ok := attached[row.PlaceID()]
+			if !ok {
+				continue
+			}
+			price += priceOf(a, spot)
+			acc = &a
+		}
+		if !q.affordable(r, price) || spot && !sheet.Known(price) && sheet.Known(row.Price) {
+			continue
+		}
+		yield(row, price, acc)
+	}
+}
+
+// within reports whether a row is in the region and zone that r names.
+func (m Market) within(r *statev1.Resources, row sheet.Row) bool {
+	return (r.GetRegion() == "" || strings.EqualFold(r.GetRegion(), m.Sheet.Region(row))) && (r.GetZone() == "" || strings.EqualFold(r.GetZone(), m.Sheet.Zone(row)))
+}
+
+func priceOf(row sheet.Row, spot bool) float64 {
+	if spot {
+		return row.Spot
+	}
+	return row.Price
+}
+
+func cheaper(a, b sheet.Row, spot bool) bool {
+	return comparePrices(priceOf(a, spot), priceOf(b, spot)) < 0
 }
 
 // affordable reports whether a price is under the caps; an unknown one is under none.
@@ -352,12 +360,7 @@ func (m Market) sold(t *sheet.Type, r *statev1.Resources) bool {
 	if r.GetRegion() == "" && r.GetZone() == "" {
 		return true
 	}
-	for _, row := range m.Sheet.Rows(t) {
-		if (r.GetRegion() == "" || strings.EqualFold(r.GetRegion(), m.Sheet.Region(row))) && (r.GetZone() == "" || strings.EqualFold(r.GetZone(), m.Sheet.Zone(row))) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.Sheet.Rows(t), func(row sheet.Row) bool { return m.within(r, row) })
 }
 
 // asked is the count of accelerators of r, whole: half of one is asked for as one.

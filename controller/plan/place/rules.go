@@ -21,9 +21,18 @@ func usualFamilies(cloud string) []string {
 	case "aws":
 		return []string{"m6i.", "m6id.", "m7i.", "r6i.", "r6id.", "r7i.", "c6i.", "c6id.", "c7i."}
 	case "gcp":
-		return []string{"n2-standard-", "n2-highmem-", "n2-highcpu-", "n4-standard-", "n4-highmem-", "n4-highcpu-"}
+		return []string{"n4-standard-", "n4-highmem-", "n4-highcpu-", "n2-standard-", "n2-highmem-", "n2-highcpu-"}
 	}
 	return nil
+}
+
+// familyRank prefers the families that come first, where prices do not decide.
+func familyRank(cloud, name string) int {
+	families := usualFamilies(cloud)
+	if i := slices.IndexFunc(families, func(p string) bool { return strings.HasPrefix(name, p) }); i >= 0 {
+		return i
+	}
+	return len(families)
 }
 
 // machines are the types of the market that satisfy r, wherever they are sold.
@@ -111,7 +120,7 @@ func (m Market) accelerated(r *statev1.Resources) []machine {
 			continue
 		}
 		switch {
-		case isTPU(t) && (t.Name == "" || t.Name == tpuMachine):
+		case isTPU(t) && (t.Name == "" || strings.HasPrefix(t.Name, "TPU")):
 			out = append(out, machine{host: t, name: tpuMachine})
 		case t.Name == "":
 			attach = append(attach, t)

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aloft/controller/catalog/fetch"
+	"aloft/controller/catalog/sheet"
+	"aloft/controller/catalog/shelf"
+)
+
+// catalogURLEnv names another server of catalogues.
+const catalogURLEnv = "ALOFT_CATALOG_URL"
+
+func newCatalogCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "catalog",
+		Short: "Machines and prices of clouds: update, list",
+		Long: `Machines and prices of clouds, by which launches are placed: one CSV per cloud
+under $ALOFT_HOME/catalog, in SkyPilot's columns`,
+		Args: knownCommand, RunE: showHelp,
+	}
+	cmd.AddCommand(a.catalogUpdate(), a.catalogList())
+	return cmd
+}
+
+func (a *app) catalogUpdate() *cobra.Command {
+	var url, output string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "update [CLOUD...]",
+		Short: "Bring the newest catalogues",
+		Long: `Bring the newest catalogues, by default those that SkyPilot publishes, of aws, gcp
+and every other cloud that has one here. A file is asked for only if it has
+changed, read from end to end, and then replaced at once; one that you have
+edited stays as it is. What cannot be brought leaves the old file in place.`,
+		Example: `  sky catalog update
+  sky catalog update aws --url https://mirror.example/catalogs/v8`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			if url == "" {
+				url, _ = a.getenv(catalogURLEnv)
+			}
+			return a.updateCatalogs(cmd.Context(), args, url, output, force)
+		},
+	}
+	cmd.Flags().StringVar(&url, "url", "", "`URL` under which CLOUD/vms.csv lies (default $"+catalogURLEnv+", else SkyPilot's)")
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace files that you have edited, too")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) updateCatalogs(ctx context.Context, clouds []string, url, output string, force bool) error {
+	s := shelf.Home(a.home)
+	if len(clouds) == 0 {
+		var err error
+		if clouds, err = s.Clouds(); err != nil {
+			return &exitError{code: exitConfig, err: err}
+		}
+	}
+	u, err := fetch.NewUpdater(fetch.Options{Shelf: s, URL: url, Force: force, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		return usageError("--url: %v", err)
+	}
+	var failed error
+	var files []map[string]any
+	for _, c := range clouds {
+		if !shelf.ValidCloud(c) {
+			return usageError("%q is no name of a cloud, as in aws or gcp", c)
+		}
+		a.spin("Bringing the catalogue of %s", c)
+		rs, err := u.Update(ctx, c)
+		for _, r := range rs {
+			a.noteProblems(r.Problems, r.Bad)
+			files = append(files, map[string]any{"cloud": r.Cloud, "file": r.File, "status": string(r.Status), "from": r.From, "rows": r.Rows, "bad_rows": r.Bad, "bytes": r.Bytes})
+			if output == "text" && r.Status != fetch.Absent {
+				a.say("%s", updateLine(r))
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return &exitError{code: exitInterrupted, err: errors.New("interrupted; files that were not brought are as they were")}
+		case err != nil:
+			failed = errors.Join(failed, err)
+		}
+	}
+	if failed != nil {
+		return &exitError{code: exitFailure, err: fmt.Errorf("%w\n  what was here before is still used", failed)}
+	}
+	if output == "json" {
+		return a.printJSON(map[string]any{"ok": true, "files": files})
+	}
+	return nil
+}
+
+func updateLine(r fetch.Result) string {
+	name := r.Cloud + "/" + r.File
+	switch r.Status {
+	case fetch.New:
+		if r.Rows > 0 {
+			return fmt.Sprintf("%s: new, %d rows", name, r.Rows)
+		}
+		return name + ": new"
+	case fetch.Unchanged:
+		return name + ": unchanged"
+	}
+	return fmt.Sprintf("%s: kept, for it is yours or edited (--force replaces it)", name)
+}
+
+func (a *app) catalogList() *cobra.Command {
+	var dir, output string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show which catalogues there are, and how old",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return a.listCatalogs(dir, output)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "catalog", "", "`DIR` of catalogues to look at instead")
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) listCatalogs(dir, output string) error {
+	s := a.shelfAt(dir)
+	clouds, err := s.Clouds()
+	if err != nil {
+		return &exitError{code: exitConfig, err: err}
+	}
+	books, err := a.openBooks(s, clouds)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	list := []map[string]any{}
+	t := &table{header: []string{"CLOUD", "TYPES", "ROWS", "PRICES", "FROM"}, flex: []int{4}}
+	for _, b := range books {
+		prices, from, checked, old := "none", "built in", int64(0), true
+		switch {
+		case !b.Date.IsZero():
+			checked, old = b.Date.UnixMilli(), now.Sub(b.Date) > shelf.OldAfter
+			prices, from = b.Date.Format(time.DateOnly), b.Path
+			if m, ok := s.Meta(b.Cloud, "vms.csv"); ok {
+				from = m.URL
+			}
+		default:
+			if years := builtinYears(b); len(years) > 0 {
+				prices = strings.Join(years, ", ")
+			}
+		}
+		mark := ""
+		if old && prices != "none" {
+			mark = " (old)"
+		}
+		list = append(list, map[string]any{"cloud": b.Cloud, "types": namedTypes(b.Sheet), "rows": b.Sheet.Len(), "checked_ms": checked,
+			"old": old, "price_dates": prices, "from": from, "path": b.Path, "bad_rows": b.Bad})
+		t.add(infraName(b.Cloud), number(float64(namedTypes(b.Sheet))), number(float64(b.Sheet.Len())), prices+mark, from)
+	}
+	if output == "json" {
+		return a.printJSON(map[string]any{"catalogs": list})
+	}
+	if len(books) == 0 {
+		a.say("There are no catalogues in %s.", s.Dir)
+		return nil
+	}
+	a.say("%s", strings.TrimRight(a.plain(t), "\n"))
+	if slices.ContainsFunc(books, func(b *shelf.Book) bool { return bookAge(b, now) != "" }) {
+		a.say("\nNew ones: sky catalog update")
+	}
+	return nil
+}
+
+// namedTypes counts machine types.
+func namedTypes(s *sheet.Sheet) int {
+	n := 0
+	for i := range s.Types {
+		if s.Types[i].Name != "" {
+			n++
+		}
+	}
+	return n
+}
