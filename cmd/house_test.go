@@ -94,6 +94,7 @@ func rules() []rule {
 		{"controller", []string{"aloft/agent", "aloft/cmd"}, "the controller talks to agents by protocol"},
 		{"controller/state", []string{"aloft/controller/store", "aloft/providers", "os", "context", "log/slog"}, "truth tables are pure"},
 		{"controller/plan", []string{"aloft/controller/store", "context", "log/slog", "os", "math/rand", "math/rand/v2", "crypto/rand"}, "plan decides, it never acts"},
+		{"controller/catalog/sheet", []string{"aloft", "context", "log/slog", "net", "net/http", "os"}, "a sheet is data: plan reads it"},
 		{"controller/store", []string{"aloft/providers", "aloft/controller/fleet", "net"}, "the store knows nobody"},
 		{"controller/reconcile", []string{"google.golang.org/grpc"}, "effects go through ports"},
 		{"controller/fleet", []string{"aloft/providers", "aloft/controller/plan"}, "fleet talks to agents only"},

@@ -139,7 +139,12 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		return c.Plan(ctx, &controlv1.PlanRequest{ClusterName: fl.cluster, Task: spec})
 	})
 	if err != nil {
-		return rpcError("choose where to run", err)
+		err = rpcError("choose where to run", err)
+		var fe *failureError
+		if fl.dryrun && human && errors.As(err, &fe) && (fe.f.GetCode() == "no-provider" || fe.f.GetCode() == "infeasible") {
+			a.note("To see what clouds would give that are not enabled, add --clouds aws,gcp.")
+		}
+		return err
 	}
 	name := fl.cluster
 	if name == "" {
