@@ -147,7 +147,15 @@ func entry(d *engine.Definition, suites []suiteEntry) checkEntry {
 func paramEntries(params []engine.Param) []paramEntry {
 	out := []paramEntry{}
 	for _, p := range params {
-		out = append(out, paramEntry{Name: p.Name, Type: string(p.Type), Default: p.Default, Required: p.Required, Allowed: p.Allowed, CompatOnly: p.CompatOnly, Compat: p.Compat, Doc: p.Doc})
+		def := p.Default
+		if o, ok := def.(engine.Object); ok {
+			m := make(map[string]any, len(o))
+			for _, f := range o {
+				m[f.Key] = f.Value
+			}
+			def = m
+		}
+		out = append(out, paramEntry{Name: p.Name, Type: string(p.Type), Default: def, Required: p.Required, Allowed: p.Allowed, CompatOnly: p.CompatOnly, Compat: p.Compat, Doc: p.Doc})
 	}
 	return out
 }
@@ -256,8 +264,12 @@ func defaultText(p paramEntry) string {
 		return "null"
 	case float64:
 		return format.Param(v)
-	case engine.Object:
-		return "{}"
+	case map[string]any:
+		raw, err := json.Marshal(v)
+		if err != nil {
+			return "{}"
+		}
+		return string(raw)
 	default:
 		return fmt.Sprint(v)
 	}

@@ -36,6 +36,9 @@ func TestDescribeEverything(t *testing.T) {
 		if err := suitecmd.Describe(&doc, d.ID, "json", 0); err != nil {
 			t.Fatal(err)
 		}
+		if strings.Contains(doc.String(), `"default": []`) {
+			t.Errorf("%s has a mapping as default, shown as a list", d.ID)
+		}
 		var e struct {
 			Check, Summary string
 			Conditions     []struct{ ID string }
