@@ -55,7 +55,7 @@ func suiteResult(r *engine.Report) engine.Object {
 		}
 	}
 	n := r.Counts()
-	return engine.Object{
+	out := engine.Object{
 		{Key: "name", Value: suiteTitle(r.Suite)},
 		{Key: "results", Value: results},
 		{Key: "type", Value: "SuiteResult"},
@@ -65,6 +65,10 @@ func suiteResult(r *engine.Report) engine.Object {
 			{Key: "pass", Value: n.Pass}, {Key: "warn", Value: n.Warn}, {Key: "fail", Value: n.Fail}, {Key: "error", Value: n.Error}, {Key: "not_run", Value: n.NotRun},
 		}},
 	}
+	if r.Baseline != nil {
+		out = append(out, engine.Field{Key: "baseline", Value: clean(baselineObject(r.Baseline))})
+	}
+	return out
 }
 
 // suiteTitle is the name of a suite as deepchecks writes it: "Full Suite".
@@ -136,7 +140,9 @@ func checkResult(r *engine.Report, o *engine.Outcome) engine.Object {
 			{Key: "test", Value: engine.Object{{Key: "used", Value: s.Test}, {Key: "total", Value: s.TestTotal}}},
 			{Key: "seed", Value: int64(r.Seed)},
 		}},
-		{Key: "duration_ms", Value: o.Elapsed.Milliseconds()},
+	}
+	if !r.Started.IsZero() {
+		out = append(out, engine.Field{Key: "duration_ms", Value: o.Elapsed.Milliseconds()})
 	}
 	if g, ok := value.(engine.Grid); ok {
 		// Their writer turns a table into the text of its records and loses

@@ -178,6 +178,11 @@ func assembled(name string, n int, long bool) *engine.Report {
 	skipped := ran("IndexTrainTestLeakage", false, nil)[0]
 	skipped.Result, skipped.Err = engine.Result{}, &engine.Error{Class: engine.DatasetValidation, Cause: engine.Missing, Message: "Dataset does not contain an index"}
 	r.Outcomes = append(r.Outcomes, broken, skipped)
+	r.Baseline = &engine.Comparison{Name: "report of last week", Tolerance: .05, Steady: 112, Notes: []string{"The seed was another: " + names(1, long)[0]}}
+	for i, kind := range []engine.Movement{engine.Worse, engine.Moved, engine.Better} {
+		r.Baseline.Turns = append(r.Baseline.Turns, engine.Turn{Check: "FeatureDrift", Which: "train", Condition: "Drift score is less than 0.2 " + names(2, long)[1], Before: "PASS", After: "FAIL", Details: "Found " + strings.Join(names(9, long), ", "), Kind: kind})
+		r.Baseline.Changes = append(r.Baseline.Changes, engine.Change{Check: "RocReport", Which: "test", Segment: "city=" + names(i+1, long)[i], Measure: names(i+1, long)[i], Before: .91, After: .72, Share: -.21, Kind: kind})
+	}
 	return r
 }
 
