@@ -98,7 +98,7 @@ table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:7px 12px;border-bottom:1px solid var(--line);vertical-align:top}
 thead th{background:var(--head);font-size:12.5px;font-weight:650;color:var(--soft);white-space:nowrap}
 tbody tr:last-child td{border-bottom:0}
-td{overflow-wrap:anywhere;max-width:440px}td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td{overflow-wrap:break-word;max-width:440px}.stack td,td.long{overflow-wrap:anywhere}.stack td:nth-child(2){overflow-wrap:break-word}li{overflow-wrap:anywhere}td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td.tight{white-space:nowrap}td.long{min-width:200px}
 button.by{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
 button.by::after{content:"";display:inline-block;width:9px;margin-left:4px}
