@@ -36,16 +36,14 @@ func newDomain(c *engine.Context, columns []driftColumn, args engine.Args) (*dom
 		return nil, engine.Errorf(engine.NotEnoughSamples, "there are too few rows to tell the tables apart: one of them has %d", m)
 	}
 	d := &domain{train: train[:m], test: test[:m], seed: uint32(args.Int("random_state")), testSize: args.Float("test_size"), columns: make([]hgb.Column, len(columns))}
-	err := stats.Parallel(len(columns), func(i int) {
-		a, b := c.Train().Data.Column(columns[i].name), c.Test().Data.Column(columns[i].name)
-		if columns[i].categorical {
-			d.columns[i] = hgb.Column{Values: d.categories(a, b), Categorical: true}
-			return
-		}
-		d.columns[i] = hgb.Column{Values: slices.Concat(a.FloatsOrNaN(d.train), b.FloatsOrNaN(d.test))}
-	})
-	if err != nil {
-		return nil, engine.Errorf(engine.Internal, "prepare columns: %v", err)
+	for i, col := range columns {
+		a, b := c.Train().Data.Column(col.name), c.Test().Data.Column(col.name)
+		d.columns[i] = hgb.Column{Categorical: col.categorical, Values: func() []float64 {
+			if col.categorical {
+				return d.categories(a, b)
+			}
+			return slices.Concat(a.FloatsOrNaN(d.train), b.FloatsOrNaN(d.test))
+		}}
 	}
 	return d, nil
 }

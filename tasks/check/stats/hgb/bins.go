@@ -10,18 +10,18 @@ import (
 // bins of their own.
 const almostInfinite = 1e300
 
-func newFeature(c Column, rows []int32) feature {
-	if c.Categorical {
-		return categories(c, rows)
+func newFeature(values []float64, rows []int32, categorical bool) feature {
+	if categorical {
+		return categories(values, rows)
 	}
-	values := make([]float64, 0, len(rows))
+	sorted := make([]float64, 0, len(rows))
 	for _, r := range rows {
-		if v := c.Values[r]; !math.IsNaN(v) {
-			values = append(values, v)
+		if v := values[r]; !math.IsNaN(v) {
+			sorted = append(sorted, v)
 		}
 	}
-	stats.SortFloats(values)
-	edges := edgesOf(values)
+	stats.SortFloats(sorted)
+	edges := edgesOf(sorted)
 	for i, e := range edges {
 		switch {
 		case math.IsNaN(e): // between the two infinities
@@ -71,10 +71,10 @@ func percentiles(sorted []float64) []float64 {
 	return edges
 }
 
-func categories(c Column, rows []int32) feature {
+func categories(values []float64, rows []int32) feature {
 	var seen [maxBins]bool
 	for _, r := range rows {
-		seen[int(c.Values[r])] = true
+		seen[int(values[r])] = true
 	}
 	f := feature{categorical: true}
 	for code, is := range seen {
@@ -87,7 +87,8 @@ func categories(c Column, rows []int32) feature {
 }
 
 // bin finds the bins of rows.
-func (f *feature) bin(values []float64, rows []int32, out []uint8) {
+func (f *feature) bin(values []float64, rows []int32) []uint8 {
+	out := make([]uint8, len(rows))
 	if f.categorical {
 		var of [maxBins + 1]uint8
 		for i := range of {
@@ -99,7 +100,7 @@ func (f *feature) bin(values []float64, rows []int32, out []uint8) {
 		for i, r := range rows {
 			out[i] = of[int(values[r])]
 		}
-		return
+		return out
 	}
 	// A search of fixed length without branches to guess wrongly.
 	var edges [maxBins + 1]float64
@@ -121,4 +122,5 @@ func (f *feature) bin(values []float64, rows []int32, out []uint8) {
 		}
 		out[i] = uint8(at)
 	}
+	return out
 }

@@ -10,10 +10,13 @@ import (
 	"aloft/tasks/check/stats"
 )
 
-// Column is one feature. Numbers may be NaN, which is a missing value; a
-// category is a whole number from 0 to 254.
+// Column is one feature.
 type Column struct {
-	Values      []float64
+	// Values makes the value of every row. Numbers may be NaN, which is a
+	// missing value; a category is a whole number from 0 to 254. Columns are
+	// made one at a time and not kept: a wide table does not fit in memory as
+	// numbers.
+	Values      func() []float64
 	Categorical bool
 }
 
@@ -69,19 +72,17 @@ type Binned struct {
 // categories may occur, which may be more than the rows to learn from.
 func Fit(columns []Column, truth []float64, learn, known []int32, o Options) (*Model, error) {
 	m := &Model{features: make([]feature, len(columns))}
+	b := &Binned{columns: make([][]uint8, len(columns)), rows: len(learn)}
 	err := stats.Parallel(len(columns), func(f int) {
-		rows := learn
+		values, rows := columns[f].Values(), learn
 		if columns[f].Categorical {
 			rows = known
 		}
-		m.features[f] = newFeature(columns[f], rows)
+		m.features[f] = newFeature(values, rows, columns[f].Categorical)
+		b.columns[f] = m.features[f].bin(values, learn)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find bins: %w", err)
-	}
-	b, err := m.bin(columns, learn, func(int) bool { return true })
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("put values into bins: %w", err)
 	}
 	positive := 0.0
 	for _, r := range learn {
@@ -108,18 +109,11 @@ func Fit(columns []Column, truth []float64, learn, known []int32, o Options) (*M
 // Bin puts rows to judge into the model's bins, as far as its trees ask for
 // them.
 func (m *Model) Bin(columns []Column, rows []int32) (*Binned, error) {
-	return m.bin(columns, rows, m.asks)
-}
-
-func (m *Model) bin(columns []Column, rows []int32, needed func(f int) bool) (*Binned, error) {
 	b := &Binned{columns: make([][]uint8, len(columns)), rows: len(rows)}
 	err := stats.Parallel(len(columns), func(f int) {
-		if !needed(f) {
-			return
+		if m.asks(f) {
+			b.columns[f] = m.features[f].bin(columns[f].Values(), rows)
 		}
-		out := make([]uint8, len(rows))
-		m.features[f].bin(columns[f].Values, rows, out)
-		b.columns[f] = out
 	})
 	if err != nil {
 		return nil, fmt.Errorf("put values into bins: %w", err)

@@ -33,11 +33,15 @@ func fit(t *testing.T, truth []float64, rows []int32, columns ...hgb.Column) (*h
 }
 
 func column(n int, categorical bool, f func(i int) float64) hgb.Column {
-	c := hgb.Column{Categorical: categorical}
-	for i := range n {
-		c.Values = append(c.Values, f(i))
+	values := make([]float64, n)
+	for i := range values {
+		values[i] = f(i)
 	}
-	return c
+	return given(values, categorical)
+}
+
+func given(values []float64, categorical bool) hgb.Column {
+	return hgb.Column{Values: func() []float64 { return values }, Categorical: categorical}
 }
 
 func auc(truth, raw []float64) float64 {
@@ -93,7 +97,7 @@ func TestUnknownCategory(t *testing.T) {
 		}
 		return 0
 	}))
-	probe := hgb.Column{Values: []float64{0, 1, 5, 2, 200}, Categorical: true}
+	probe := given([]float64{0, 1, 5, 2, 200}, true)
 	b, err := m.Bin([]hgb.Column{probe}, []int32{0, 1, 2, 3, 4})
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +158,7 @@ func TestOrderDecides(t *testing.T) {
 			grown[i] = v*v*v + 5
 		}
 		raw := func(v []float64) []float64 {
-			columns := []hgb.Column{{Values: v}, {Values: code, Categorical: true}}
+			columns := []hgb.Column{given(v, false), given(code, true)}
 			m, err := hgb.Fit(columns, truth, rows, rows, hgb.Drift())
 			if err != nil {
 				rt.Fatal(err)
