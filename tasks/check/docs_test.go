@@ -92,6 +92,9 @@ func section(b *strings.Builder, d *engine.Definition, shown map[string]string) 
 	if d.Formula != "" {
 		fmt.Fprintf(b, "%s\n\n", d.Formula)
 	}
+	if len(d.Former) > 0 {
+		fmt.Fprintf(b, "Documents may also use its former name `%s`.\n\n", strings.Join(d.Former, "`, `"))
+	}
 	if d.Differs != "" {
 		fmt.Fprintf(b, "Differs from deepchecks: %s\n\n", d.Differs)
 	}
