@@ -13,7 +13,7 @@ import (
 // data_integrity suite.
 func Checks() []*engine.Definition {
 	return []*engine.Definition{
-		isSingleValue(), specialCharacters(), mixedNulls(), mixedDataTypes(), stringMismatch(), dataDuplicates(), stringLengthOutOfBounds(), conflictingLabels(),
+		isSingleValue(), specialCharacters(), mixedNulls(), mixedDataTypes(), stringMismatch(), dataDuplicates(), stringLengthOutOfBounds(), conflictingLabels(), outlierSampleDetection(),
 		featureLabelCorrelation(), identifierLabelCorrelation(),
 	}
 }
