@@ -51,9 +51,14 @@ type Error struct {
 // Error returns the message alone; the class is for programs.
 func (e *Error) Error() string { return e.Message }
 
-// Errorf makes an Error that counts as a failure.
+// Errorf makes an Error that counts as a failure; too few rows are an input
+// that is missing.
 func Errorf(class Class, format string, args ...any) *Error {
-	return &Error{Class: class, Cause: Failed, Message: fmt.Sprintf(format, args...)}
+	cause := Failed
+	if class == NotEnoughSamples {
+		cause = Missing
+	}
+	return &Error{Class: class, Cause: cause, Message: fmt.Sprintf(format, args...)}
 }
 
 // irrelevant makes an Error for a check that the task has no use for.

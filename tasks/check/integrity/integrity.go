@@ -14,7 +14,7 @@ import (
 func Checks() []*engine.Definition {
 	return []*engine.Definition{
 		isSingleValue(), specialCharacters(), mixedNulls(), mixedDataTypes(), stringMismatch(), dataDuplicates(), stringLengthOutOfBounds(), conflictingLabels(), outlierSampleDetection(),
-		featureLabelCorrelation(), identifierLabelCorrelation(),
+		featureLabelCorrelation(), featureFeatureCorrelation(), identifierLabelCorrelation(),
 	}
 }
 

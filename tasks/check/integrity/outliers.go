@@ -178,7 +178,7 @@ func (o outliers) displays(side *engine.Side, columns []*frame.Column, rows []in
 		grid.Columns = append(grid.Columns, col.Name())
 	}
 	for _, i := range order[:min(len(order), o.args.Int("n_to_show"))] {
-		row := []any{strconv.Itoa(int(rows[i]) + side.Offset), format.Number(scores[i])}
+		row := []any{strconv.Itoa(side.Row(rows[i])), format.Number(scores[i])}
 		for _, col := range columns {
 			row = append(row, col.Value(int(rows[i])).String())
 		}
