@@ -19,6 +19,7 @@ import (
 type testFlags struct {
 	suitecmd.Options
 	baseline                                  baselineFlags
+	schema                                    schemaFlags
 	train, test, label, task, index, datetime string
 	predTrain, predTest                       string
 	suites, features, categorical, na         []string
@@ -50,6 +51,7 @@ func newTestCmd(a *app) *cobra.Command {
 	fl.StringVar(&f.explain, "explain", "", "explain a `CHECK` or a suite instead: formula, parameters, conditions; -o json for programs")
 	fl.BoolVar(&f.Timings, "timings", false, "keep dates and durations in reports; without them equal data and seeds give equal bytes")
 	f.baseline.register(fl)
+	f.schema.register(fl)
 	fl.StringVar(&f.train, "train", "", "train table, a CSV `FILE` (instead of a document)")
 	fl.StringVar(&f.test, "test", "", "test table, a CSV `FILE`")
 	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
@@ -80,12 +82,17 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		return nil
 	case len(args) == 1 && len(doc) > 0:
 		return &exitError{exitUsage, errors.New("give a suite document, or flags that describe one, not both")}
+	case f.schema.infer && len(args) == 1, f.schema.out != "" && !f.schema.infer:
+		return &exitError{exitUsage, errors.New("a schema is inferred from the table that --train names: sky test --infer-schema --train TABLE [--out-schema FILE]")}
 	case len(args) == 1:
 		f.File = args[0]
 	case len(doc) == 0:
 		return &exitError{exitUsage, errors.New("give a suite document, or --train with --suite; see `sky test --help`")}
 	default:
-		if len(f.suites) == 0 {
+		if f.schema.infer {
+			return f.schema.write(f.Stdout, doc)
+		}
+		if len(f.suites) == 0 && f.schema.file == "" {
 			doc["suites"] = []string{check.DataIntegrity}
 		}
 		f.Document = doc
@@ -131,6 +138,7 @@ func (f *testFlags) document() map[string]any {
 			doc[key] = v
 		}
 	}
+	f.schema.add(doc)
 	predictions := map[string]any{}
 	if f.predTrain != "" {
 		predictions["train"] = f.predTrain

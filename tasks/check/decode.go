@@ -146,6 +146,9 @@ func (d *decoder) document(n *yaml.Node) {
 			d.choice(&t, string(engine.FailOnFail), string(engine.FailOnWarn), string(engine.FailNever))(p, n)
 			s.FailOn = FailOn(t)
 		}},
+		{"schema", d.schema},
+		{"segments", d.segments},
+		{"segment_by", d.segmentBy},
 		{"compat", func(p string, n *yaml.Node) {
 			t := ""
 			d.choice(&t, string(engine.Deepchecks))(p, n)
@@ -160,8 +163,9 @@ func (d *decoder) whole(n *yaml.Node) {
 	at := func(key string) *yaml.Node { return &yaml.Node{Line: cmp.Or(s.lines[key], n.Line)} }
 	_, hasSuites := s.lines["suites"]
 	_, hasChecks := s.lines["checks"]
-	if !hasSuites && !hasChecks || len(d.problems) == 0 && len(s.Suites)+len(s.Checks) == 0 {
-		d.fault(n, "", "nothing to run: add \"suites\" (%s) or \"checks\"", strings.Join(SuiteNames(), ", "))
+	_, hasSchema := s.lines["schema"]
+	if !hasSuites && !hasChecks && !hasSchema || len(d.problems) == 0 && len(s.Suites)+len(s.Checks) == 0 && !hasSchema {
+		d.fault(n, "", "nothing to run: add \"suites\" (%s), \"checks\" or \"schema\"", strings.Join(SuiteNames(), ", "))
 	}
 	faulty := func(key string) bool {
 		return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key })

@@ -29,6 +29,14 @@ func exampleParams(id string) map[string]any {
 	return nil
 }
 
+// exampleSchema is what SchemaValidation shows.
+func exampleSchema() map[string]any {
+	return map[string]any{"columns": map[string]any{
+		"order_id": map[string]any{"unique": true}, "amount": map[string]any{"kind": "float64", "min": 0, "max": 500},
+		"returned": map[string]any{"kind": "text", "categories": []any{"yes", "no"}},
+	}}
+}
+
 // examples runs every check on the small tables in testdata/orders, once to
 // tell whether an order comes back and once to tell its amount, and returns
 // the first result of each as Markdown.
@@ -44,6 +52,7 @@ func examples(t *testing.T, reg *engine.Registry) map[string]string {
 			checks = append(checks, map[string]any{"check": id, "params": exampleParams(id)})
 		}
 		doc["train"], doc["test"], doc["index"], doc["datetime"], doc["checks"] = "train.csv", "test.csv", "order_id", "placed", checks
+		doc["schema"] = exampleSchema()
 		spec, err := check.SpecFromMap(doc)
 		if err != nil {
 			t.Fatal(err)

@@ -17,18 +17,25 @@ import (
 // together; what the data themselves are like is in the report.
 func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, error) {
 	started := time.Now()
+	items, err := spec.placed(baseDir)
+	if err != nil {
+		return nil, err
+	}
 	in, err := spec.load(baseDir)
 	if err != nil {
 		return nil, err
 	}
 	in.Progress = spec.Progress
 	defer spec.connect(in, baseDir)()
-	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: spec.placed(baseDir)}
+	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: items}
 	if suite.Name == "" {
 		suite.Name = "checks"
 	}
 	report, err := engine.Run(ctx, suite, *in)
 	if err != nil {
+		return nil, err
+	}
+	if err := spec.runSegments(ctx, report, items, in); err != nil {
 		return nil, err
 	}
 	report.FailOn, report.Started, report.Elapsed = spec.FailOn, started, time.Since(started)

@@ -6,10 +6,15 @@ import (
 	"aloft/tasks/check/custom"
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/frame"
+	"aloft/tasks/check/schema"
 )
 
-// placed are the items, their commands told where the files are.
-func (s *SuiteSpec) placed(dir string) []engine.Item {
+// placed are the items, told where the files are and what the schema says.
+func (s *SuiteSpec) placed(dir string) ([]engine.Item, error) {
+	columns, err := s.loadSchema(dir)
+	if err != nil {
+		return nil, err
+	}
 	place := custom.Place{
 		Dir: dir, NA: s.NA, Seed: s.Seed,
 		Train: custom.Source{Files: expanded(dir, s.Train), Predictions: expanded(dir, s.TrainPredictions)},
@@ -17,11 +22,14 @@ func (s *SuiteSpec) placed(dir string) []engine.Item {
 	}
 	items := slices.Clone(s.items)
 	for i := range items {
-		if c, ok := items[i].Check.(*custom.Check); ok {
+		switch c := items[i].Check.(type) {
+		case *custom.Check:
 			items[i].Check = c.At(place)
+		case *schema.Check:
+			items[i].Check = c.With(columns)
 		}
 	}
-	return items
+	return items, nil
 }
 
 // expanded names the files that patterns stand for, relative to dir. They
@@ -36,4 +44,9 @@ func expanded(dir string, patterns []string) []string {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+func isCommand(c engine.Check) bool {
+	_, ok := c.(*custom.Check)
+	return ok
 }

@@ -55,7 +55,7 @@ func (s *SuiteSpec) planAll() []Problem {
 			p.expandDefinition(d, &pick{name: d.name, path: d.path, line: d.line, file: d.file})
 		}
 	}
-	return p.problems
+	return append(p.problems, s.planSchema(registry)...)
 }
 
 // used tells whether a definition is expanded on behalf of a suite.

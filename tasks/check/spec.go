@@ -11,6 +11,7 @@ import (
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/frame"
 	"aloft/tasks/check/livemodel"
+	"aloft/tasks/check/schema"
 )
 
 // SuiteSpec is a suite document: which checks to run on which files.
@@ -49,6 +50,12 @@ type SuiteSpec struct {
 	// TrainPredictions and TestPredictions are files with the columns y_pred
 	// and proba_<class>; nil when absent.
 	TrainPredictions, TestPredictions []string
+	// SchemaFile and Schema are what the columns must be like: a file, or the
+	// schema itself.
+	SchemaFile string
+	Schema     *schema.Schema
+	// Segments are the parts of the data that are checked by themselves too.
+	Segments []Segmentation
 	// Columns names the columns of the tables that hold predictions; nil when
 	// predictions are files.
 	Columns *PredictionColumns

@@ -9,6 +9,7 @@ import (
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/integrity"
 	"aloft/tasks/check/model"
+	"aloft/tasks/check/schema"
 	"aloft/tasks/check/split"
 )
 
@@ -29,7 +30,7 @@ const (
 
 // Registry returns the checks that may be named.
 func Registry() (*engine.Registry, error) {
-	return engine.NewRegistry(integrity.Checks(), integrity.Extra(), split.Checks(), model.Checks(), model.Extra())
+	return engine.NewRegistry(integrity.Checks(), integrity.Extra(), split.Checks(), model.Checks(), model.Extra(), schema.Checks())
 }
 
 // SuiteNames lists the suites that may be named.

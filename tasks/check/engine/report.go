@@ -30,9 +30,11 @@ type Outcome struct {
 	Def   *Definition
 	Args  Args
 	// Which is the table of a single-dataset check, "" for others.
-	Which  Which
-	Header string
-	Result Result
+	Which Which
+	// Segment is the part of the rows that the check ran on, "" for all.
+	Segment string
+	Header  string
+	Result  Result
 	// Conditions holds the judgements in the order of the conditions.
 	Conditions []Judged
 	// Err tells why the check did not run; nil if it did.
@@ -62,6 +64,9 @@ type Report struct {
 	Outcomes []Outcome
 	// Err tells why the suite refused to run at all; Outcomes is empty then.
 	Err *Error
+	// Segments sums up the parts of the rows that were checked by themselves;
+	// their outcomes are among Outcomes.
+	Segments []Segment
 	// Baseline tells how the report stands against an earlier one; nil when it
 	// was not compared.
 	Baseline *Comparison

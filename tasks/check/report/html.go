@@ -33,6 +33,7 @@ func HTML(w io.Writer, r *engine.Report) error {
 		if blamed { // part of the verdict: not below everything else
 			p.notRun()
 		}
+		p.segments()
 		p.baseline()
 		p.data()
 		p.results(cards)
@@ -142,6 +143,9 @@ func (p *page) contents(cards []card) {
 		`<li><a href="#conditions">Conditions</a></li>`)
 	if n.NotRun > 0 {
 		p.add(`<li><a href="#notrun">Checks that did not run</a></li>`)
+	}
+	if len(p.report.Segments) > 0 {
+		p.add(`<li><a href="#segments">Segments</a></li>`)
 	}
 	if p.report.Baseline != nil {
 		p.add(`<li><a href="#baseline">Against the baseline</a></li>`)

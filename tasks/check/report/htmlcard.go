@@ -37,7 +37,7 @@ func (p *page) cards() []card {
 		if o.Err != nil {
 			continue
 		}
-		key := o.Suite + "\x00" + o.Def.ID + "\x00" + fmt.Sprint(o.Args)
+		key := o.Suite + "\x00" + o.Segment + "\x00" + o.Def.ID + "\x00" + fmt.Sprint(o.Args)
 		// A check that was asked for twice with the same arguments has two cards.
 		if i, ok := at[key]; ok && len(out[i].group) == 1 && o.Which != "" && out[i].group[0].Which != o.Which {
 			out[i].group = append(out[i].group, o)

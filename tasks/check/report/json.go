@@ -66,6 +66,9 @@ func document(r *engine.Report) engine.Object {
 	for i := range r.Outcomes {
 		checks = append(checks, outcome(&r.Outcomes[i]))
 	}
+	if len(r.Segments) > 0 {
+		doc = append(doc, engine.Field{Key: "segments", Value: segmentsObject(r)})
+	}
 	if r.Baseline != nil {
 		doc = append(doc, engine.Field{Key: "baseline", Value: baselineObject(r.Baseline)})
 	}
@@ -112,7 +115,7 @@ func outcome(o *engine.Outcome) engine.Object {
 		params = append(params, engine.Object{{Key: "id", Value: c.ID}, {Key: "name", Value: c.Name}, {Key: "params", Value: c.Params}})
 	}
 	s := o.Sampled
-	return engine.Object{
+	out := engine.Object{
 		{Key: "check", Value: o.Def.ID},
 		{Key: "name", Value: o.Def.Name()},
 		{Key: "suite", Value: orNull(o.Suite)},
@@ -129,6 +132,10 @@ func outcome(o *engine.Outcome) engine.Object {
 		{Key: "sampled", Value: engine.Object{{Key: "train", Value: s.Train < s.TrainTotal}, {Key: "test", Value: s.Test < s.TestTotal}}},
 		{Key: "seconds", Value: seconds(o.Elapsed)},
 	}
+	if o.Segment != "" {
+		out = append(out, engine.Field{Key: "segment", Value: o.Segment})
+	}
+	return out
 }
 
 func errorObject(e *engine.Error) any {

@@ -70,6 +70,9 @@ func JUnit(w io.Writer, r *engine.Report) error {
 		if name == "" {
 			name = "checks"
 		}
+		if o.Segment != "" {
+			name += " · " + o.Segment
+		}
 		if n := len(doc.Suites); n == 0 || doc.Suites[n-1].Name != name {
 			doc.Suites = append(doc.Suites, junitSuite{Name: name})
 		}

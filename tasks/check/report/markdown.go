@@ -74,6 +74,7 @@ func (m *markdown) report(r *engine.Report) {
 	}
 	m.section(conditionTable(bad))
 	m.section(notRunList(r))
+	m.section(segmentsMarkdown(r))
 	m.section(baselineMarkdown(r.Baseline))
 	for _, o := range r.Ordered() {
 		if o.Err == nil && (o.Priority(r.Mode) <= 3 || len(o.Notes) > 0) {

@@ -113,6 +113,7 @@ func (t *textWriter) report(r *engine.Report) {
 	}
 	t.notRun(r)
 	t.notes(r)
+	t.segments(r)
 	t.baseline(r.Baseline)
 }
 
