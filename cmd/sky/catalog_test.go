@@ -111,6 +111,7 @@ func TestDryrunRefuses(t *testing.T) {
 		{[]string{"launch", "--dryrun", "--clouds", "azure"}, exitConfig, []string{"no catalogue for azure", "sky catalog update azure"}},
 		{[]string{"launch", "--dryrun", "--catalog", home}, exitConfig, []string{"there is no catalogue in"}},
 		{[]string{"launch", "--dryrun", "--clouds", "aws", "--infra", "gcp"}, exitConfig, []string{"asks for gcp, which is not among"}},
+		{[]string{"launch", "--dryrun", "--clouds", "aws", "--infra", "aws/us-east-1"}, exitConfig, []string{"no region us-east-1 in the catalogue", "built-in catalogue knows few regions"}},
 		{[]string{"launch", "--dryrun", "--catalog", catalog, "--gpus", "A100:3"}, exitConfig, []string{"A100:3", "A100:4, A100:8"}},
 		{[]string{"launch", "--dryrun", "--catalog", catalog, "--gpus", "A100:3", "-o", "json"}, exitConfig, []string{`"ok": false`, `"best": null`, `"exit_code": 108`, `"A100:4"`}},
 		{[]string{"gpus", "list", "--catalog", catalog, "FOO"}, exitNotFound, []string{"no place offers FOO"}},

@@ -104,6 +104,9 @@ func (a *app) dryrun(fl *launchFlags, spec *statev1.TaskSpec) error {
 	for _, p := range choice.Shown {
 		used[p.Cloud] = true
 	}
+	if choice.Failure != nil && slices.ContainsFunc(books, func(b *shelf.Book) bool { return b.Date.IsZero() }) {
+		notes = append(notes, "The built-in catalogue knows few regions and machines: run `sky catalog update` for all.")
+	}
 	ages := catalogNotes(books, used, choice.Shown, time.Now())
 	if fl.output == "json" {
 		if err := a.printJSON(choiceJSON(choice, q.NumNodes, append(notes, ages...))); err != nil {

@@ -384,7 +384,10 @@ func noPick(alternatives []*statev1.Resources, markets []Market, near []string) 
 		Message: fmt.Sprintf("No machine in the catalogue of %s satisfies the task: %s.", strings.Join(clouds, ", "), strings.Join(slices.Compact(wants), "; ")),
 		Hint:    "`sky gpus list` shows what is on offer; `sky catalog update` brings the newest catalogue",
 	}
+	wrong := misspelt(alternatives, markets)
 	switch {
+	case wrong != "":
+		f.Hint = wrong
 	case len(near) > 0:
 		f.Hint = "try one of these: " + strings.Join(near, ", ")
 	case caps:

@@ -93,6 +93,10 @@ func TestChoose(t *testing.T) {
 		{"ordered", place.Query{Kind: "ordered", Resources: []*statev1.Resources{v100(), {Cpus: 4}}}, "gcp/n1-highmem-8/us1-a@2.5 aws/p3.2xlarge/us-east-1@3 aws/m6i.xlarge/us-east-1@0.2"},
 		{"CPUs that there are not", place.Query{Resources: []*statev1.Resources{{Cpus: 3}}}, "!write +"},
 		{"count that nobody sells", place.Query{Resources: []*statev1.Resources{{Accelerator: "V100", AcceleratorCount: 4}}}, "!V100:8"},
+		{"a region misspelt", place.Query{Resources: []*statev1.Resources{{Cloud: "aws", Region: "us-eest-1"}}}, "!no region us-eest-1 in the catalogue: did you mean us-east-1?"},
+		{"a region that is another cloud's", place.Query{Resources: []*statev1.Resources{{Cloud: "gcp", Region: "eu-west-1"}}}, "!no region eu-west-1 in the catalogue: it has us1"},
+		{"a zone misspelt", place.Query{Resources: []*statev1.Resources{{Zone: "us-east-1c"}}}, "!no zone us-east-1c in the catalogue: did you mean us-east-1a?"},
+		{"a machine misspelt", place.Query{Resources: []*statev1.Resources{{InstanceType: "p3.2xlagre"}}}, "!did you mean p3.2xlarge?"},
 		{"another cloud", place.Query{Resources: []*statev1.Resources{{Cloud: "azure"}}}, "!azure"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
