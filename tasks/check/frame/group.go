@@ -50,12 +50,27 @@ func GroupRows(columns []*Column, rows []int32) Groups {
 func rowHashes(columns []*Column, rows []int32) []uint64 {
 	hashes := make([]uint64, len(rows))
 	for _, c := range columns {
-		for i, r := range rows {
-			v := uint64(0x9e3779b97f4a7c15) // a missing cell
-			if !c.IsNull(int(r)) {
-				v = c.Bits(int(r))
+		switch {
+		case c.nulls != nil:
+			for i, r := range rows {
+				v := uint64(0x9e3779b97f4a7c15) // a missing cell
+				if c.nulls[r] == 0 {
+					v = c.Bits(int(r))
+				}
+				hashes[i] = mix(hashes[i]*3 + v)
 			}
-			hashes[i] = mix(hashes[i]*3 + v)
+		case c.kind == Float:
+			for i, r := range rows {
+				hashes[i] = mix(hashes[i]*3 + floatBits(c.floats[r]))
+			}
+		case c.kind == Text:
+			for i, r := range rows {
+				hashes[i] = mix(hashes[i]*3 + uint64(c.codes[r]))
+			}
+		default:
+			for i, r := range rows {
+				hashes[i] = mix(hashes[i]*3 + uint64(c.ints[r]))
+			}
 		}
 	}
 	return hashes
@@ -97,15 +112,58 @@ func (c *Column) Distinct(rows []int32) (distinct, nulls int) {
 		}
 		return distinct, nulls
 	}
-	g := GroupRows([]*Column{c}, rows)
-	distinct = len(g.First)
-	for k, r := range g.First {
-		if c.IsNull(int(r)) {
-			nulls = int(g.Size[k])
-			distinct--
+	var seen bitSet
+	for _, r := range rows {
+		switch {
+		case c.IsNull(int(r)):
+			nulls++
+		case c.kind == Float:
+			seen.add(floatBits(c.floats[r]))
+		default:
+			seen.add(uint64(c.ints[r]))
 		}
 	}
-	return distinct, nulls
+	return seen.n, nulls
+}
+
+// bitSet is a set of numbers that grows with what it holds.
+type bitSet struct {
+	slots []uint64 // 0 is free
+	zero  bool     // whether it holds 0
+	n     int
+}
+
+func (s *bitSet) add(v uint64) {
+	if v == 0 {
+		if !s.zero {
+			s.zero = true
+			s.n++
+		}
+		return
+	}
+	if 2*s.n >= len(s.slots) {
+		old := s.slots
+		s.slots = make([]uint64, max(2*len(old), 64))
+		for _, v := range old {
+			if v != 0 {
+				s.slots[s.find(v)] = v
+			}
+		}
+	}
+	if at := s.find(v); s.slots[at] == 0 {
+		s.slots[at] = v
+		s.n++
+	}
+}
+
+// find returns the slot of a number, or where it belongs.
+func (s *bitSet) find(v uint64) int {
+	mask := uint64(len(s.slots) - 1)
+	i := mix(v) & mask
+	for s.slots[i] != 0 && s.slots[i] != v {
+		i = (i + 1) & mask
+	}
+	return int(i)
 }
 
 // Order returns a function that compares two rows by their cells, column by

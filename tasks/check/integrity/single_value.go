@@ -51,7 +51,7 @@ func (s singleValue) Run(_ context.Context, c *engine.Context) (engine.Result, e
 	if err != nil {
 		return engine.Result{}, err
 	}
-	rows := side.Sample(s.args)
+	rows := side.Unordered(s.args)
 	var value DistinctCounts
 	grid := engine.Grid{Columns: []string{"Column", "Single value"}}
 	for _, col := range columns {
