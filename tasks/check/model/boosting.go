@@ -183,7 +183,8 @@ func declineLess(r engine.Request) (engine.Condition, error) {
 			if best != 0 {
 				loss = (best - last) / math.Abs(best)
 			}
-			details := "Found score decline of " + format.Percent(-loss)
+			change := 0.0 - loss // not the negative zero
+			details := "Found score decline of " + format.Percent(change)
 			if loss >= limit {
 				return engine.Fail, details, nil
 			}

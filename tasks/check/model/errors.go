@@ -88,7 +88,7 @@ func (r errorCheck) largest(s *engine.Side, e *evaluation, d []float64, order []
 	g := engine.Grid{Columns: []string{"Row", "Label", "Prediction", "Error"}}
 	n := min(r.args.Int("n_top_samples"), len(order)/2)
 	add := func(i int32) {
-		g.Rows = append(g.Rows, []any{s.Data.Row(int(e.rowIDs[i])) + s.Offset, e.y[i], e.p[i], d[i]})
+		g.Rows = append(g.Rows, []any{s.Row(e.rowIDs[i]), e.y[i], e.p[i], d[i]})
 	}
 	for i := range n {
 		add(order[len(order)-1-i])

@@ -17,7 +17,7 @@ func Checks() []*engine.Definition {
 // Extra lists the definitions of the family that stand in no suite.
 func Extra() []*engine.Definition {
 	return []*engine.Definition{
-		modelInfo(), multiModel(), singlePerformance(), systematicError(),
+		modelInfo(), multiModel(), singlePerformance(), segmentPerformance(), performanceBias(), systematicError(),
 	}
 }
 

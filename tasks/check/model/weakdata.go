@@ -74,7 +74,7 @@ func (w weakCheck) prepare(ctx context.Context, c *engine.Context) (*weakData, e
 	}
 	d := &weakData{minShare: w.args.Float("segment_minimum_size_ratio"), seed: stats.NewRandom(uint32(w.args.Int("random_state"))).TreeSeed()}
 	for i, r := range e.rowIDs {
-		d.ids, d.rows = append(d.ids, side.Data.Row(int(r))+side.Offset), append(d.rows, int32(i))
+		d.ids, d.rows = append(d.ids, side.Row(r)), append(d.rows, int32(i))
 	}
 	if err := w.scores(c, d, e); err != nil {
 		return nil, err
