@@ -31,6 +31,9 @@ func ReduceFeatures(method, what string, names []string, values, weights []float
 	for _, w := range weights {
 		total += w
 	}
+	if !(total > 0) { // none of them weighs anything, or it is not known
+		return Object{{key, plain(method, values)}}
+	}
 	for i, v := range values {
 		if !math.IsNaN(v) {
 			sum += math.Pow(v, order) * weights[i] / total

@@ -52,6 +52,7 @@ type Variants struct {
 	Columns []ColumnVariants
 	all     []string // every column selected, for deepchecks' importances
 	mode    engine.Mode
+	weights *engine.Importance
 }
 
 // ColumnVariants lists the base forms that a text column spells in several
@@ -100,20 +101,20 @@ func (v Variants) Encode() any {
 		}
 		columns[i] = engine.Field{Key: c.Column, Value: forms}
 	}
-	var importance any
-	if v.mode == engine.Deepchecks {
-		importance = allNaN(v.all)
-	}
-	return engine.Object{{Key: "n_samples", Value: v.Rows}, {Key: "columns", Value: columns}, {Key: "feature_importance", Value: importance}}
+	return engine.Object{{Key: "n_samples", Value: v.Rows}, {Key: "columns", Value: columns}, {Key: "feature_importance", Value: weightsOf(v.all, v.weights, v.mode)}}
 }
 
-func (m mismatch) Run(_ context.Context, c *engine.Context) (engine.Result, error) {
+func (m mismatch) Run(ctx context.Context, c *engine.Context) (engine.Result, error) {
 	side := c.Side()
+	weights, err := c.Importance(ctx)
+	if err != nil {
+		return engine.Result{}, err
+	}
 	columns, err := side.Columns(m.args, nil)
 	if err != nil {
 		return engine.Result{}, err
 	}
-	value := Variants{Rows: len(side.Unordered(m.args)), mode: m.mode}
+	value := Variants{Rows: len(side.Unordered(m.args)), mode: m.mode, weights: weights}
 	var names []string
 	var shares []float64
 	for _, col := range columns {
@@ -131,7 +132,7 @@ func (m mismatch) Run(_ context.Context, c *engine.Context) (engine.Result, erro
 	}
 	return engine.Result{
 		Value:    value,
-		Reduced:  engine.ReduceFeatures(m.args.Text("aggregation_method"), "Percent Mismatched Strings", names, shares, nil),
+		Reduced:  engine.ReduceFeatures(m.args.Text("aggregation_method"), "Percent Mismatched Strings", names, shares, weights.Of(names)),
 		Displays: m.displays(value),
 	}, nil
 }

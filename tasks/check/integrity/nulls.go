@@ -64,6 +64,7 @@ type NullTypes struct {
 	Rows    int
 	Columns []ColumnNulls
 	mode    engine.Mode
+	weights *engine.Importance
 }
 
 // ColumnNulls lists the ways one column writes a missing value.
@@ -94,7 +95,7 @@ func (c ColumnNulls) share(rows int) float64 {
 // Encode returns counts and shares by column and type.
 func (v NullTypes) Encode() any {
 	columns := make(engine.Object, len(v.Columns))
-	series := engine.Series{}
+	names := make([]string, len(v.Columns))
 	for i, c := range v.Columns {
 		types := make(engine.Object, len(c.Types))
 		for j, t := range c.Types {
@@ -103,23 +104,23 @@ func (v NullTypes) Encode() any {
 			}}
 		}
 		columns[i] = engine.Field{Key: c.Column, Value: types}
-		series.Index, series.Values = append(series.Index, c.Column), append(series.Values, math.NaN())
+		names[i] = c.Column
 	}
-	var importance any
-	if v.mode == engine.Deepchecks {
-		importance = series
-	}
-	return engine.Object{{Key: "n_samples", Value: v.Rows}, {Key: "columns", Value: columns}, {Key: "feature_importance", Value: importance}}
+	return engine.Object{{Key: "n_samples", Value: v.Rows}, {Key: "columns", Value: columns}, {Key: "feature_importance", Value: weightsOf(names, v.weights, v.mode)}}
 }
 
-func (n nulls) Run(_ context.Context, c *engine.Context) (engine.Result, error) {
+func (n nulls) Run(ctx context.Context, c *engine.Context) (engine.Result, error) {
 	side := c.Side()
+	weights, err := c.Importance(ctx)
+	if err != nil {
+		return engine.Result{}, err
+	}
 	columns, err := side.Columns(n.args, nil)
 	if err != nil {
 		return engine.Result{}, err
 	}
 	rows := side.Sample(n.args)
-	value := NullTypes{Rows: len(rows), mode: n.mode}
+	value := NullTypes{Rows: len(rows), mode: n.mode, weights: weights}
 	names, shares := make([]string, len(columns)), make([]float64, len(columns))
 	for i, col := range columns {
 		found := ColumnNulls{Column: col.Name(), Types: n.types(col, rows)}
@@ -128,7 +129,7 @@ func (n nulls) Run(_ context.Context, c *engine.Context) (engine.Result, error) 
 	}
 	return engine.Result{
 		Value:    value,
-		Reduced:  engine.ReduceFeatures(n.args.Text("aggregation_method"), "Percent Mixed Nulls", names, shares, nil),
+		Reduced:  engine.ReduceFeatures(n.args.Text("aggregation_method"), "Percent Mixed Nulls", names, shares, weights.Of(names)),
 		Displays: n.displays(value),
 	}, nil
 }

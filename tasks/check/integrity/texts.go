@@ -89,3 +89,21 @@ func allNaN(columns []string) engine.Series {
 	}
 	return s
 }
+
+// weightsOf lists the importances of columns, NaN for those that are no
+// features; nil where nothing is known, for which deepchecks has NaN.
+func weightsOf(names []string, i *engine.Importance, mode engine.Mode) any {
+	if i == nil {
+		if mode == engine.Deepchecks {
+			return allNaN(names)
+		}
+		return nil
+	}
+	out := allNaN(names)
+	for k, name := range names {
+		if w, ok := i.Weights[name]; ok {
+			out.Values[k] = w
+		}
+	}
+	return out
+}

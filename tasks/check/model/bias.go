@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
@@ -16,7 +15,7 @@ import (
 func performanceBias() *engine.Definition {
 	bounds := []engine.Param{
 		{Name: "lower_bound", Type: engine.FloatParam, Required: true, Min: -math.MaxFloat64, Max: math.MaxFloat64, Doc: "least difference allowed"},
-		{Name: "upper_bound", Type: engine.FloatParam, Default: math.Inf(1), Min: -math.MaxFloat64, Max: math.Inf(1), Doc: "largest difference allowed"},
+		{Name: "upper_bound", Type: engine.FloatParam, Min: -math.MaxFloat64, Max: math.MaxFloat64, Doc: "largest difference allowed; null means any"},
 	}
 	return &engine.Definition{
 		ID:      "PerformanceBias",
@@ -213,9 +212,12 @@ func (b biasCheck) displays(v Subgroups) []engine.Display {
 
 // bounded makes the condition that differences lie between two bounds.
 func bounded(r engine.Request, name string, difference func(Subgroup) float64) engine.Condition {
-	lower, upper := r.Args.Float("lower_bound"), r.Args.Float("upper_bound")
+	lower, upper := r.Args.Float("lower_bound"), math.Inf(1)
+	if !r.Args.IsNull("upper_bound") {
+		upper = r.Args.Float("upper_bound")
+	}
 	return engine.Condition{
-		Name: fmt.Sprintf("%s%s and %s.", name, format.Param(lower), strings.TrimSuffix(format.Param(upper), ".0")),
+		Name: fmt.Sprintf("%s%s and %s.", name, format.Param(lower), format.Param(upper)),
 		Judge: engine.Judge(func(v Subgroups) (engine.Verdict, string, error) {
 			outside := 0
 			for _, s := range v.List {
