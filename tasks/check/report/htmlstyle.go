@@ -127,7 +127,8 @@ header,footer,.frame{padding-left:14px;padding-right:14px}.card{padding:15px 14p
 #conditions-table td:nth-child(2){font-weight:600}#conditions-table td:nth-child(3){color:var(--soft);font-size:13px}
 tr.unfound.unfound,section:has(#show-fail:checked) #conditions-table tbody tr:not(.is-fail),section:has(#show-warn:checked) #conditions-table tbody tr:not(.is-warn),
 section:has(#show-error:checked) #conditions-table tbody tr:not(.is-error),section:has(#show-pass:checked) #conditions-table tbody tr:not(.is-pass){display:none}}
-@media print{body{background:#fff;font-size:11pt}.frame{display:block}.toc,.filter,.skip,.up,.method:not([open]){display:none}.scroll,.scroll.tall{max-height:none;overflow:visible}
+@media (min-width:641px){.stack td.details{min-width:180px}.stack td:nth-child(4){min-width:110px}}
+@media print{table td,table th{white-space:normal;overflow-wrap:anywhere;min-width:0!important;padding:4px 6px}body{background:#fff;font-size:11pt}.frame{display:block}.toc,.filter,.skip,.up,.method:not([open]){display:none}.scroll,.scroll.tall{max-height:none;overflow:visible}
 .tall thead th{position:static}.tile,figure,tr{break-inside:avoid}h2,h3,h4{break-after:avoid}.card{box-shadow:none}.bare svg{max-width:100%}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 `

@@ -42,6 +42,7 @@ func TestInBrowser(t *testing.T) {
 	names, files := pages(t)
 	t.Run("look", func(t *testing.T) { looks(t, b, names, files) })
 	t.Run("keyboard", func(t *testing.T) { keyboard(t, b, files["gallery"]) })
+	t.Run("paper", func(t *testing.T) { printed(t, b, files["gallery"]) })
 	t.Run("filter and sort", func(t *testing.T) { filterAndSort(t, b, files["gallery"]) })
 }
 
@@ -67,6 +68,26 @@ func looks(t *testing.T, b *browser, names []string, files map[string]string) {
 			b.shoot(fmt.Sprintf("%s-%s-%d", name, at.theme, at.width))
 		}
 	}
+}
+
+// printed holds the page against the same rules on paper, where it is light
+// whatever the screen prefers.
+func printed(t *testing.T, b *browser, file string) {
+	b.t = t
+	b.open(file, 760, "dark")
+	b.do("Emulation.setEmulatedMedia", map[string]any{"media": "print", "features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	var wrong []string
+	b.eval(look, &wrong)
+	for _, w := range wrong {
+		t.Errorf("on paper: %s", w)
+	}
+	var ground, ink string
+	b.eval(`getComputedStyle(document.body).backgroundColor`, &ground)
+	b.eval(`getComputedStyle(document.querySelector("h1")).color`, &ink)
+	if ground != "rgb(255, 255, 255)" || ink != "rgb(22, 32, 44)" {
+		t.Errorf("on paper: ink %s on %s", ink, ground)
+	}
+	b.shoot("paper")
 }
 
 // TestPagesAreSmall bounds the page of a full suite on a hundred columns.
