@@ -18,7 +18,7 @@ func performance() *engine.Definition {
 		Summary: "Compares the model's scores on the train and test tables: a large drop means that it learned the train table by heart.",
 		Formula: "One row for each table, class and measure. Per class `precision = TP/(TP+FP)`, `recall = TP/(TP+FN)`, `F1 = 2TP/(2TP+FP+FN)`; a measure whose denominator is 0 is 0. " +
 			"The degradation is `(train − test) / |train|`.",
-		Differs:     "the measures fpr, fnr and tnr are the textbook ones (`FP/(FP+TN)`, `FN/(FN+TP)`, `TN/(TN+FP)`); deepchecks divides by other cells.",
+		Differs:     "the measures fpr, fnr and tnr are the textbook ones (`FP/(FP+TN)`, `FN/(FN+TP)`, `TN/(TN+FP)`); deepchecks divides by other cells. Messages do not name a class where there is none, and whole-numbered classes stay whole when a label is unknown to the model.",
 		Scope:       engine.TrainTest,
 		Predictions: true,
 		Params: slices.Concat([]engine.Param{
