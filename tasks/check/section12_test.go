@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,4 +142,55 @@ func TestKnownScores(t *testing.T) {
 	for metric, want := range map[string]float64{"fpr": .01266, "fnr": .1818, "tnr": .9873} {
 		near("compat "+metric, score(swapped, "Test", metric, "NaN"), want, 1e-4)
 	}
+}
+
+// TestKnownData holds what deepchecks computes of the same data without
+// predictions, in our own mode.
+func TestKnownData(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	generate(t, dir, "train", 1, 400, false)
+	generate(t, dir, "test", 2, 200, true)
+	got := runDocument(t, map[string]any{
+		"train": "train.csv", "test": "test.csv", "label": "label", "categorical": []string{"cat_a", "cat_b"},
+		"checks": []any{"FeatureLabelCorrelation", "FeatureFeatureCorrelation", "OutlierSampleDetection", "ClassImbalance"},
+	}, dir)
+	value := func(check, which string) any {
+		for _, c := range got.Checks {
+			if c.Check == check && c.Dataset == which {
+				return c.Value
+			}
+		}
+		t.Fatalf("no result of %s", check)
+		return nil
+	}
+	near := func(what string, got any, want, tolerance float64) {
+		t.Helper()
+		if g, ok := got.(float64); !ok || math.Abs(g-want) > tolerance {
+			t.Errorf("%s: got %v, want %v", what, got, want)
+		}
+	}
+	scores := value("FeatureLabelCorrelation", "train").(map[string]any)
+	for feature, want := range map[string]float64{"num_a": .742190, "num_b": .737460, "num_int": .109466, "cat_b": .037767, "cat_a": .031003} {
+		near("PPS of "+feature, scores[feature], want, 1e-6)
+	}
+	scores = value("FeatureLabelCorrelation", "test").(map[string]any)
+	near("PPS of num_b in test", scores["num_b"], .785268, 1e-6)
+	near("PPS of num_a in test", scores["num_a"], .764926, 1e-6)
+	table := value("FeatureFeatureCorrelation", "train").(map[string]any)
+	at := func(a, b string) any {
+		names := table["index"].([]any)
+		row := table["data"].([]any)[slices.Index(names, any(a))].([]any)
+		return row[slices.Index(names, any(b))]
+	}
+	near("num_a and num_b", at("num_a", "num_b"), .97930915, 1e-8)
+	near("num_a and cat_a", at("num_a", "cat_a"), .1490119294, 1e-9)
+	near("num_a and cat_b", at("cat_b", "num_a"), .1687849607, 1e-9)
+	near("cat_a and cat_b", at("cat_a", "cat_b"), .0142753557, 1e-9)
+	near("num_int and cat_b", at("num_int", "cat_b"), .1442570663, 1e-9)
+	quantiles := value("OutlierSampleDetection", "train").([]any)
+	for i, want := range map[int]float64{0: 0, 500: .051484, 900: .436882, 950: .531154, 990: .679051, 999: .834118} {
+		near(fmt.Sprintf("quantile %d", i), quantiles[i], want, 1e-5)
+	}
+	near("class 1", value("ClassImbalance", "train").(map[string]any)["1"], .56, 1e-12)
 }

@@ -77,6 +77,7 @@ type search struct {
 	wideWords   int
 	poison      bool
 	best        []heap
+	spare       sync.Pool // of distances of two blocks
 }
 
 func newSearch(t Table, n, k int) *search {
@@ -150,7 +151,12 @@ func pack(columns [][]int32, n, lane int) ([]uint64, int) {
 func (s *search) compare(a, b int, locks []sync.Mutex) {
 	firstA, firstB := a*block, b*block
 	endA, endB := min(firstA+block, s.n), min(firstB+block, s.n)
-	distances := make([]float64, block*block)
+	buffer, ok := s.spare.Get().(*[block * block]float64)
+	if !ok {
+		buffer = new([block * block]float64)
+	}
+	defer s.spare.Put(buffer)
+	distances := buffer[:]
 	for i := firstA; i < endA; i++ {
 		s.row(i, firstB, endB, distances[(i-firstA)*block:])
 	}
@@ -206,17 +212,43 @@ func (s *search) row(i, first, end int, out []float64) {
 		}
 		out[j-first] = d
 	}
+	s.addCategories(i, first, end, out)
+	if s.holes == nil {
+		return // every distance is over all features: result divides
+	}
 	for j := first; j < end; j++ {
 		d, features := out[j-first], s.features
-		if s.holes != nil && (s.holes[i] || s.holes[j]) {
+		if s.holes[i] || s.holes[j] {
 			d, features = s.partial(i, j)
+			d += float64(s.differing(i, j))
 		}
-		d += float64(s.differing(i, j))
 		if features == 0 {
 			d, features = math.Inf(1), 1
 		}
 		out[j-first] = d / features
 	}
+}
+
+// addCategories adds the categories that differ to the distances.
+func (s *search) addCategories(i, first, end int, out []float64) {
+	if s.narrowWords != 1 || s.wideWords != 0 {
+		if s.narrowWords+s.wideWords > 0 {
+			for j := first; j < end; j++ {
+				out[j-first] += float64(s.differing(i, j))
+			}
+		}
+		return
+	}
+	a := s.narrow[i]
+	for j, b := range s.narrow[first:end] {
+		out[j] += float64(bits.OnesCount64(differingBytes(a ^ b)))
+	}
+}
+
+// differingBytes sets the highest bit of each byte that is not zero.
+func differingBytes(x uint64) uint64 {
+	const low, high = 0x7f7f7f7f7f7f7f7f, 0x8080808080808080
+	return (x&low + low | x) & high
 }
 
 // partial is the distance by numbers where some are missing, and the number
@@ -241,12 +273,10 @@ func (s *search) partial(i, j int) (d, features float64) {
 
 // differing counts the categories that differ.
 func (s *search) differing(i, j int) int {
-	const low, high = 0x7f7f7f7f7f7f7f7f, 0x8080808080808080
 	n := 0
 	a, b := s.narrow[i*s.narrowWords:(i+1)*s.narrowWords], s.narrow[j*s.narrowWords:(j+1)*s.narrowWords]
 	for w, v := range a {
-		x := v ^ b[w]
-		n += bits.OnesCount64((x&low + low | x) & high) // bytes that are not zero
+		n += bits.OnesCount64(differingBytes(v ^ b[w]))
 	}
 	c, d := s.wide[i*s.wideWords:(i+1)*s.wideWords], s.wide[j*s.wideWords:(j+1)*s.wideWords]
 	for w, v := range c {
@@ -267,6 +297,9 @@ func (s *search) result() Neighbors {
 		list := s.best[i].sorted()
 		for _, e := range list {
 			d := e.distance
+			if s.holes == nil {
+				d /= s.features
+			}
 			if math.IsInf(d, 1) {
 				d = math.NaN()
 			}

@@ -1,9 +1,6 @@
 package gower
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // entry is a neighbour.
 type entry struct {
@@ -11,8 +8,9 @@ type entry struct {
 	row      int32
 }
 
-func compare(a, b entry) int {
-	return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.row, b.row))
+// before orders entries by distance, then by row.
+func (e entry) before(o entry) bool {
+	return e.distance < o.distance || e.distance == o.distance && e.row < o.row
 }
 
 // heap keeps the nearest entries, the farthest of them on top.
@@ -32,7 +30,7 @@ func (h *heap) add(e entry, k int) {
 		}
 		return
 	}
-	if compare(e, h.entries[0]) >= 0 {
+	if !e.before(h.entries[0]) {
 		return
 	}
 	h.entries[0] = e
@@ -41,24 +39,35 @@ func (h *heap) add(e entry, k int) {
 }
 
 func (h *heap) down(i int) {
-	n := len(h.entries)
+	entries := h.entries
+	moved := entries[i]
 	for {
 		child := 2*i + 1
-		if child >= n {
-			return
+		if child >= len(entries) {
+			break
 		}
-		if child+1 < n && compare(h.entries[child+1], h.entries[child]) > 0 {
+		if child+1 < len(entries) && entries[child].before(entries[child+1]) {
 			child++
 		}
-		if compare(h.entries[child], h.entries[i]) <= 0 {
-			return
+		if !moved.before(entries[child]) {
+			break
 		}
-		h.entries[i], h.entries[child] = h.entries[child], h.entries[i]
+		entries[i] = entries[child]
 		i = child
 	}
+	entries[i] = moved
 }
 
 func (h *heap) sorted() []entry {
-	slices.SortFunc(h.entries, compare)
+	slices.SortFunc(h.entries, func(a, b entry) int {
+		switch {
+		case a.before(b):
+			return -1
+		case b.before(a):
+			return 1
+		default:
+			return 0
+		}
+	})
 	return h.entries
 }
