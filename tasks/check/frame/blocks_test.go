@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,5 +96,25 @@ func TestLongCell(t *testing.T) {
 	_, err = frame.Parse([]byte("a,b\n1,\""+strings.Repeat("x\n", 40<<20)), frame.Options{Name: "t"})
 	if err == nil || !strings.HasPrefix(err.Error(), "t:2: the row that begins here is longer") {
 		t.Errorf("a quote that is not closed: %v", err)
+	}
+}
+
+// TestManyColumns reads ten thousand columns, in two files.
+func TestManyColumns(t *testing.T) {
+	t.Parallel()
+	const columns, rows = 10_000, 50
+	names, cells := make([]string, columns), make([]string, columns)
+	for i := range names {
+		names[i], cells[i] = fmt.Sprintf("c%d", i), fmt.Sprint(i%7)
+	}
+	src := strings.Join(names, ",") + "\n" + strings.Repeat(strings.Join(cells, ",")+"\n", rows)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "t.csv")
+	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	table, err := frame.Read([]frame.File{{Path: path}, {Path: path}}, frame.Options{})
+	if err != nil || table.Rows() != 2*rows || len(table.Columns()) != columns || table.Column("c9999").Value(99).String() != "3" {
+		t.Fatalf("%v", err)
 	}
 }

@@ -224,17 +224,26 @@ func declaredColumns(table string, names []string, types map[string]Kind) error 
 // sameColumns refuses a file whose columns are not those of the first.
 func (a *assembler) sameColumns(name string, names []string) error {
 	var faults []error
+	set := func(list []string) map[string]bool {
+		out := make(map[string]bool, len(list))
+		for _, n := range list {
+			out[n] = true
+		}
+		return out
+	}
+	here, before := set(names), set(a.names)
 	for _, n := range a.names {
-		if !slices.Contains(names, n) {
+		if !here[n] {
 			faults = append(faults, fmt.Errorf("%s has no column %q, which the files before it have%s", name, n, nearest.Hint(n, names)))
 		}
 	}
 	for _, n := range names {
-		if !slices.Contains(a.names, n) {
+		if !before[n] {
 			faults = append(faults, fmt.Errorf("%s has a column %q, which the files before it do not have%s", name, n, nearest.Hint(n, a.names)))
 		}
 	}
-	return errors.Join(faults...)
+	const most = 10 // faults told
+	return errors.Join(faults[:min(len(faults), most)]...)
 }
 
 func sortedKeys[V any](m map[string]V) []string {
