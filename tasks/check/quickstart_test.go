@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -63,7 +62,8 @@ func TestQuickstart(t *testing.T) {
 		}
 		for _, o := range r.Outcomes {
 			for _, c := range o.Conditions {
-				if known := strings.Contains(o.Def.ID, "Correlation") || o.Def.ID == "WeakSegmentsPerformance"; c.Verdict != engine.Pass && !known {
+				// Some flowers between two species are told apart less well: a warning, and true.
+				if c.Verdict != engine.Pass && (c.Verdict != engine.Warn || o.Def.ID != "WeakSegmentsPerformance") {
 					t.Errorf("%s: %s %s: %s: %s", dir, o.Def.ID, o.Which, c.Verdict, c.Details)
 				}
 			}
