@@ -19,10 +19,10 @@ import (
 // get worse.
 const DefaultTolerance = 0.05
 
-// leastStep is the least change of a share or a score, both between 0 and 1,
-// that counts when there is a tolerance at all: from 0.001 to 0.002 is twice as
-// much and means nothing.
-const leastStep = 0.01
+// leastBase is what the tolerance is a share of when a share or a score, both
+// between -1 and 1, is smaller: from 0.001 to 0.002 is twice as much and means
+// nothing.
+const leastBase = 0.2
 
 // errNotAReport reports a file of another kind.
 var errNotAReport = errors.New("it is no report of sky test")
@@ -293,8 +293,8 @@ func (c *comparer) measures(was, now *result) {
 func (c *comparer) measure(r *result, m measure, before float64) {
 	step := m.value - before
 	most := c.out.Tolerance * math.Abs(before)
-	if c.out.Tolerance > 0 && math.Abs(before) <= 1 && math.Abs(m.value) <= 1 {
-		most = max(most, leastStep)
+	if math.Abs(before) <= 1 && math.Abs(m.value) <= 1 {
+		most = max(most, c.out.Tolerance*leastBase)
 	}
 	if math.Abs(step) <= most || step == 0 {
 		c.out.Steady++
