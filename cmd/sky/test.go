@@ -159,7 +159,7 @@ func progress(w any) *suitecmd.Progress {
 		return nil
 	}
 	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil {
+	if err != nil || width == 0 { // some terminals do not tell
 		width = 80
 	}
 	return suitecmd.NewProgress(f, width)
