@@ -269,7 +269,7 @@ func runSuite(t *testing.T, dir string, doc map[string]any) *engine.Report {
 	}
 	var others []any
 	for _, d := range reg.All() {
-		needed := slices.ContainsFunc(d.Params, func(p engine.Param) bool { return p.Required })
+		needed := d.ID == "SchemaValidation" || slices.ContainsFunc(d.Params, func(p engine.Param) bool { return p.Required })
 		if !needed && !slices.ContainsFunc(check.SuiteChecks(check.FullSuite), func(o *engine.Definition) bool { return o.ID == d.ID }) {
 			others = append(others, d.ID)
 		}
