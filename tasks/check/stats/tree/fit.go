@@ -26,11 +26,11 @@ type Fitter struct {
 	marked []bool // by row: goes left
 	spare  []int32
 	stack  []span
-	seen   []bool
 	visit  visitor
 	class  classSums
 	number numberSums
 	median medianScan
+	binary binaryFit
 }
 
 // span is a node that waits to be grown.
@@ -57,6 +57,10 @@ func (f *Fitter) Fit(features []*Feature, y *Target, rows []int32, o Options) *T
 	f.prepare(rows)
 	f.visit.reset(len(features), o.Shuffle)
 	f.stack = append(f.stack[:0], span{end: len(f.samples), parent: -1, impurity: math.NaN()})
+	if f.binary.fits(features, y, o) {
+		f.growBinary()
+		return f.tree
+	}
 	for len(f.stack) > 0 {
 		s := f.stack[len(f.stack)-1]
 		f.stack = f.stack[:len(f.stack)-1]
@@ -126,14 +130,7 @@ func (f *Fitter) prepare(rows []int32) {
 // grow makes the node of a span and, if it can be cut, the spans of its
 // children.
 func (f *Fitter) grow(s span) {
-	id := int32(len(f.tree.nodes))
-	if s.parent >= 0 {
-		if parent := &f.tree.nodes[s.parent]; s.right {
-			parent.Right = id
-		} else {
-			parent.Left = id
-		}
-	}
+	id := f.link(s)
 	n := Node{Feature: -1, Rows: s.end - s.start, Weight: float64(s.end - s.start), Impurity: s.impurity}
 	f.measure(&n, s)
 	f.tree.nodes = append(f.tree.nodes, n)
@@ -163,6 +160,19 @@ func (f *Fitter) grow(s span) {
 	f.stack = append(f.stack,
 		span{middle, s.end, s.depth + 1, id, true, right, constants},
 		span{s.start, middle, s.depth + 1, id, false, left, constants})
+}
+
+// link tells the parent of a span the number of its node, which is the next.
+func (f *Fitter) link(s span) int32 {
+	id := int32(len(f.tree.nodes))
+	if s.parent >= 0 {
+		if parent := &f.tree.nodes[s.parent]; s.right {
+			parent.Right = id
+		} else {
+			parent.Left = id
+		}
+	}
+	return id
 }
 
 // measure fills in the node's weight and value, and the root's impurity.
@@ -232,11 +242,16 @@ func (f *Fitter) search(s span, weight, minWeight float64) (best cut, last, cons
 func (f *Fitter) threshold(s span, c cut) (threshold float64, above float32) {
 	rows, x := f.sorted[c.feature][s.start:s.end], f.features[c.feature].values
 	low, high := x[rows[c.rows-1]], x[rows[c.rows]]
+	return between(low, high), high
+}
+
+// between returns the threshold of a cut between two values.
+func between(low, high float32) float64 {
 	t := float64(low)/2 + float64(high)/2
 	if t == float64(high) || math.IsInf(t, 0) {
 		t = float64(low)
 	}
-	return t, high
+	return t
 }
 
 // divide moves the rows that go left before those that go right.

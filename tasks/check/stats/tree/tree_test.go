@@ -182,12 +182,13 @@ func TestFitIsTheBestCutEverywhere(t *testing.T) {
 			v.x, features = append(v.x, x), append(features, tree.NewFeature(x))
 		}
 		classes := make([]int32, n)
+		k := rapid.IntRange(2, 3).Draw(t, "classes")
 		for i := range classes {
 			if o.Criterion == tree.Gini {
-				classes[i] = int32(rapid.IntRange(0, 2).Draw(t, "y"))
+				classes[i] = int32(rapid.IntRange(0, k-1).Draw(t, "y"))
 				v.y[i] = float64(classes[i])
 			} else {
-				v.y[i] = rapid.Float64Range(-3, 3).Draw(t, "y")
+				v.y[i] = float64(rapid.IntRange(-3000, 3000).Draw(t, "y")) / 1000
 			}
 		}
 		if o.Criterion != tree.AbsoluteError && rapid.Bool().Draw(t, "weights") {
@@ -205,7 +206,7 @@ func TestFitIsTheBestCutEverywhere(t *testing.T) {
 		}
 		target := tree.Ranked(v.y)
 		if o.Criterion == tree.Gini {
-			target = tree.Classes(classes, 3)
+			target = tree.Classes(classes, k)
 		}
 		v.grow(rows, 0, v.total(rows))
 		if v.near {
