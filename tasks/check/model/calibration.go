@@ -3,11 +3,9 @@ package model
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/format"
-	"aloft/tasks/check/frame"
 )
 
 func calibration() *engine.Definition {
@@ -61,7 +59,7 @@ func (k calibrationCheck) Run(_ context.Context, c *engine.Context) (engine.Resu
 	}
 	var value Brier
 	chart := engine.LineChart{Title: "Reliability", XName: "Predicted probability", YName: "Share that came true", XMax: 1, YMax: 1, Diagonal: true}
-	for _, t := range k.targets(c.Side(), e) {
+	for _, t := range k.targets(e) {
 		value.Keys, value.Scores = append(value.Keys, t.key), append(value.Scores, e.brier(t.class, t.proba))
 		chart.Lines = append(chart.Lines, e.reliability(t.class, t.proba))
 	}
@@ -77,16 +75,14 @@ type target struct {
 // targets pairs classes and probabilities: those of the model, or in mode
 // Deepchecks the classes of the table in their order with the columns in
 // theirs.
-func (k calibrationCheck) targets(s *engine.Side, e *evaluation) []target {
+func (k calibrationCheck) targets(e *evaluation) []target {
 	var out []target
-	if levels := s.Data.Label().Levels(); k.mode == engine.Deepchecks && (len(levels) == 2 || len(levels) <= e.known) {
-		for i, v := range levels {
-			at := slices.IndexFunc(e.classes, func(c frame.Value) bool { return c.Key() == v.Key() })
-			if at >= 0 && (len(levels) != 2 || i == 1) {
-				out = append(out, target{v.String(), at, min(i, e.known-1)})
-			}
+	if present := e.present(); k.mode == engine.Deepchecks && (len(present) == 2 || len(present) <= e.known) {
+		for i, class := range present {
+			out = append(out, target{e.classes[class].String(), class, min(i, e.known-1)})
 		}
-		if len(levels) == 2 {
+		if len(out) == 2 {
+			out = out[1:]
 			out[0].key = "0"
 		}
 		return out

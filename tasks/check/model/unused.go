@@ -69,6 +69,14 @@ func (u unusedCheck) Run(ctx context.Context, c *engine.Context) (engine.Result,
 	if err != nil {
 		return engine.Result{}, err
 	}
+	switch importance.Method {
+	case engine.GivenImportance:
+		c.Note("The importances are those given; the model was not asked.")
+	case engine.BuiltInImportance:
+		c.Note("The importances are the model's own.")
+	default:
+		c.Note("The importances are what shuffling each feature costs in score.")
+	}
 	variance := u.variance(c.Side())
 	ordered, n := descending(features, importance.Of(features)), float64(len(features))
 	var value Unused
