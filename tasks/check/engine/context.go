@@ -164,11 +164,11 @@ func (s *Side) Predictions() (*Predictions, error) {
 	if s.predErr != nil {
 		return nil, s.predErr
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.pred == nil {
 		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.pred = s.pred.WithLabels()
 	return s.pred, nil
 }

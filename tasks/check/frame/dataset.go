@@ -119,9 +119,13 @@ func (d *Dataset) CategoricalFeatures() []string { return d.categorical }
 
 // NumericalFeatures lists the features that are numbers and no categories.
 func (d *Dataset) NumericalFeatures() []string {
+	categorical := make(map[string]bool, len(d.categorical))
+	for _, name := range d.categorical {
+		categorical[name] = true
+	}
 	var out []string
 	for _, name := range d.features {
-		if c := d.Column(name); !slices.Contains(d.categorical, name) && (c.kind.Numeric() || c.kind == Text && c.allNumbers()) {
+		if c := d.Column(name); !categorical[name] && (c.kind.Numeric() || c.kind == Text && c.allNumbers()) {
 			out = append(out, name)
 		}
 	}

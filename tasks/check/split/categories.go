@@ -92,9 +92,10 @@ func (k categoryCheck) Run(ctx context.Context, c *engine.Context) (engine.Resul
 	}
 	trainRows, testRows := c.Train().Unordered(k.args), c.Test().Unordered(k.args)
 	value := NewCategories{Weighted: weights != nil}
+	categorical := set(c.Train().Data.CategoricalFeatures())
 	for _, col := range columns {
 		test := c.Test().Data.Column(col.Name())
-		if test == nil || !slices.Contains(c.Train().Data.CategoricalFeatures(), col.Name()) {
+		if test == nil || !categorical[col.Name()] {
 			continue
 		}
 		f := FeatureCategories{Feature: col.Name(), Importance: importances(weights, []string{col.Name()})[0]}

@@ -44,6 +44,14 @@ func passedFeatures(n int) string {
 	}
 }
 
+func set(names []string) map[string]bool {
+	out := make(map[string]bool, len(names))
+	for _, n := range names {
+		out[n] = true
+	}
+	return out
+}
+
 // present lists the rows whose cell is not missing.
 func present(c *frame.Column, rows []int32) []int32 {
 	if !c.HasNulls() {

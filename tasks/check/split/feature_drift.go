@@ -57,17 +57,17 @@ type driftColumn struct {
 // Features that are numbers on one side only are left out, with a note.
 func driftColumns(c *engine.Context, names []string) []driftColumn {
 	train, test := c.Train().Data, c.Test().Data
-	trainNumbers, testNumbers := train.NumericalFeatures(), test.NumericalFeatures()
+	categories, trainNumbers, testNumbers := set(train.CategoricalFeatures()), set(train.NumericalFeatures()), set(test.NumericalFeatures())
 	var out []driftColumn
 	for _, name := range names {
 		if test.Column(name) == nil {
 			continue
 		}
-		if slices.Contains(train.CategoricalFeatures(), name) {
+		if categories[name] {
 			out = append(out, driftColumn{name, true})
 			continue
 		}
-		a, b := slices.Contains(trainNumbers, name), slices.Contains(testNumbers, name)
+		a, b := trainNumbers[name], testNumbers[name]
 		switch {
 		case a && b:
 			out = append(out, driftColumn{name, false})
