@@ -81,7 +81,7 @@ proto-check: bin/tools/protoc-gen-go-grpc
 fuzz:
 	@for p in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz' || true); do \
-	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-10s} $$p; done; done
+	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $${FUZZTIME:-10s} -fuzzminimizetime 1s $$p; done; done
 
 # Reproducible binaries with their digests under dist/.
 release: $(PLATFORMS:%=$(PAYLOAD)/agent-%.zst)
