@@ -98,20 +98,26 @@ func textWidth(s string) float64 {
 	return w
 }
 
-// fit cuts a text to a width in pixels.
+// fit cuts a text to a width in pixels, in the middle: names often differ in
+// their ends alone.
 func fit(s string, width float64) string {
 	s = strings.Join(strings.Fields(s), " ")
 	if textWidth(s) <= width {
 		return s
 	}
 	r := []rune(s)
-	if len(r) > 200 {
-		r = r[:200]
+	head, tail := r[:min(len(r)-1, 100)], r[max(1, len(r)-60):]
+	if len(r) <= 160 {
+		head, tail = r[:(len(r)+1)*3/5], r[(len(r)+1)*3/5:]
 	}
-	for len(r) > 1 && textWidth(string(r))+8 > width {
-		r = r[:len(r)-1]
+	for len(head)+len(tail) > 1 && textWidth(string(head))+textWidth(string(tail))+10 > width {
+		if len(tail) > 0 && 3*len(tail) > 2*len(head) {
+			tail = tail[1:]
+		} else {
+			head = head[:len(head)-1]
+		}
 	}
-	return strings.TrimRight(string(r), " ") + "…"
+	return strings.TrimRight(string(head), " ") + "…" + strings.TrimLeft(string(tail), " ")
 }
 
 // widest is the width of the widest text, at most the bound.
