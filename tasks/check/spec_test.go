@@ -197,10 +197,12 @@ func FuzzParseSuite(f *testing.F) {
 	f.Add([]byte(goodSuite))
 	f.Add([]byte("suites: &a [data_integrity]\ntrain: a\nfeatures: *a"))
 	f.Add([]byte("{\"checks\": [{\"check\": \"RocReport\", \"params\": {\"excluded_classes\": [1, null]}}]}"))
+	f.Add([]byte("define: {m: [{suite: data_integrity, only: [MixedNulls], params: {n_samples: 3}}, IsSingleValue]}\nsuites: [{suite: m, checks: {MixedNulls: {conditions: {add: [less_than: 1], remove: [a], replace: [between: [0, 1]]}}}}]\ntrain: a"))
+	f.Add([]byte("schema: {columns: {a: {kind: int64, min: 1}}}\nsegments: [{column: a, bins: 3}]\nsegment_by: b\ntrain: a\nchecks: [{check: {name: N, command: c, timeout: 3s, params: {a: [1]}}}]"))
 	f.Add([]byte("? [a]\n: b\n<<: {train: x}"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		s, err := check.ParseSuite("f.yaml", src)
-		if err == nil && len(s.Suites)+len(s.Checks) == 0 {
+		if err == nil && len(s.Suites)+len(s.Checks) == 0 && s.Schema == nil && s.SchemaFile == "" {
 			t.Error("accepted a document that runs nothing")
 		}
 		if bad := (*check.SpecError)(nil); err != nil && (!errors.As(err, &bad) || len(bad.Problems) == 0) {
