@@ -86,6 +86,9 @@ func read(src []byte) (*document, error) {
 			check: text(o, "check"), header: cmp.Or(text(o, "header"), text(o, "name"), text(o, "check")), which: text(o, "dataset"), segment: text(o, "segment"),
 			value: revive(o.Get("value")), reduced: o.Get("reduced"),
 		}
+		if r.segment != "" { // it has a column of its own
+			r.header = strings.TrimSuffix(r.header, " · "+r.segment)
+		}
 		if b, err := report.Marshal(o.Get("params")); err == nil {
 			r.params = string(b)
 		}

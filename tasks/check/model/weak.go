@@ -68,6 +68,7 @@ func (b Bound) encode() any {
 	return out
 }
 
+// String names the rows within the bound: "age > 3".
 func (b Bound) String() string {
 	if b.Categories != nil {
 		parts := make([]string, len(b.Categories))
@@ -94,6 +95,7 @@ type Segment struct {
 	place  int     // among all segments found, by score
 }
 
+// String names the segment by its bounds.
 func (s Segment) String() string {
 	parts := make([]string, len(s.Bounds))
 	for i, b := range s.Bounds {

@@ -164,7 +164,7 @@ func (p *page) baseline() {
 			}
 			b, _ := sign(r.kind)
 			p.add(`<tr><td class="tight"><span class="pill `, b.class, `"><span aria-hidden="true">`, b.sign, `</span> `, b.word, `</span></td><td>`, esc(r.check), `</td><td>`, esc(r.data),
-				`</td><td>`, esc(format.Truncate(r.what, 200)), `</td><td>`, esc(r.before), `</td><td>`, esc(r.now), `</td><td class="details">`, esc(format.Truncate(r.note, 200)), `</td></tr>`)
+				`</td><td>`, esc(format.Truncate(r.what, 200)), `</td><td class="tight">`, esc(r.before), `</td><td class="tight">`, esc(r.now), `</td><td class="details">`, esc(format.Truncate(r.note, 200)), `</td></tr>`)
 		}
 		p.add(`</tbody></table></div>`)
 	}
