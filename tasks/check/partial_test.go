@@ -25,8 +25,8 @@ func TestTableLargerThanMemory(t *testing.T) {
 	}
 	for _, compat := range []string{"", "deepchecks"} {
 		for _, def := range registry.All() {
-			if def.Alone {
-				continue // times differ
+			if def.Alone || def.ID == "SchemaValidation" {
+				continue // times differ; a schema would be needed
 			}
 			t.Run(def.ID+compat, func(t *testing.T) {
 				t.Parallel()
