@@ -76,3 +76,33 @@ func TestIntegrityOfOddTables(t *testing.T) {
 		}
 	}
 }
+
+// Texts read as numbers by Python's rules, and spellings meet in one form.
+func TestTextsOfColumns(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	numbers := []string{"1", " 2.5 ", "-1e3", "1_000", "nan", "+Inf", "infinity", ".5", "5."}
+	words := []string{"1__0", "_1", "1_", "1e", "e5", ".", "--", "0x10", "1 2", "infinit"}
+	rows := []string{"x,w,y"}
+	for i, s := range append(append([]string{}, numbers...), words...) {
+		rows = append(rows, s+","+[]string{"New York", "new-york", "Paris"}[i%3]+",0", s+",Rome,1")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "t.csv"), []byte(strings.Join(rows, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := runDocument(t, map[string]any{"train": "t.csv", "label": "y", "checks": []any{"MixedDataTypes", "StringMismatch", "SpecialCharacters"}}, dir)
+	if len(got.Checks) != 3 {
+		t.Fatalf("%d results", len(got.Checks))
+	}
+	mix := got.Checks[0].Value.(map[string]any)["x"].(map[string]any)
+	if want := float64(len(numbers)) / float64(len(numbers)+len(words)); mix["numbers"] != want {
+		t.Errorf("share of numbers %v, want %v", mix["numbers"], want)
+	}
+	forms := got.Checks[1].Value.(map[string]any)["columns"].(map[string]any)["w"].(map[string]any)
+	if list, ok := forms["newyork"].([]any); len(forms) != 1 || !ok || len(list) != 2 {
+		t.Errorf("spellings: %v", forms)
+	}
+	if share := got.Checks[2].Value.(map[string]any)["x"]; share != 2./19 {
+		t.Errorf("share of special texts %v", share)
+	}
+}
