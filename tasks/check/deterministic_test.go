@@ -39,6 +39,9 @@ func deterministicDocument(t *testing.T, set string) map[string]any {
 	for _, key := range []string{"train", "test"} {
 		doc[key] = filepath.Join(dir, doc[key].(string))
 	}
+	segment := map[string]string{"iris__bad_split": "sepal_length", "penguins__bad_integrity": "Island", "diabetes": "age"}[set]
+	doc["segments"] = []any{map[string]any{"column": segment}}
+	doc["schema"] = map[string]any{"columns": map[string]any{segment: map[string]any{"kind": "int64"}}}
 	doc["predictions"] = map[string]any{"train": filepath.Join(dir, d.Predictions["train"]), "test": filepath.Join(dir, d.Predictions["test"])}
 	return doc
 }
