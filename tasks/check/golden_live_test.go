@@ -11,16 +11,17 @@ import (
 	"aloft/tasks/check"
 )
 
-// withSklearn returns a Python that has scikit-learn, or skips.
+// withSklearn returns a Python that has the scikit-learn that the results were
+// recorded with, or skips: other versions fit other models.
 func withSklearn(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		path, err := exec.LookPath(name)
-		if err == nil && exec.CommandContext(t.Context(), path, "-c", "import sklearn, pandas").Run() == nil {
+		if err == nil && exec.CommandContext(t.Context(), path, "-c", "import sklearn, pandas; assert sklearn.__version__.startswith('1.2.')").Run() == nil {
 			return path
 		}
 	}
-	t.Skip("no Python with scikit-learn and pandas")
+	t.Skip("no Python with scikit-learn 1.2 and pandas (apt-get install python3-sklearn python3-pandas on Debian 12)")
 	return ""
 }
 
