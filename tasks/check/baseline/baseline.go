@@ -192,12 +192,31 @@ func (c *comparer) checks(before, after *document) {
 			c.measures(was, now)
 		}
 	}
+	var absent []string
 	for k := range before.checks {
-		if was := &before.checks[k]; !taken[k] && was.failure == "" {
-			c.note(fmt.Sprintf("%s%s was checked and is not any more", was.header, side(was)))
+		was := &before.checks[k]
+		if taken[k] || was.failure != "" {
+			continue
+		}
+		what := was.header + side(was)
+		if was.segment != "" {
+			what = "the segment " + was.segment
+		}
+		if !slices.Contains(absent, what) {
+			absent = append(absent, what)
 		}
 	}
+	if n := len(absent); n > mostAbsent {
+		absent = append(absent[:mostAbsent], fmt.Sprintf("%d more", n-mostAbsent))
+	}
+	if len(absent) > 0 {
+		c.note("not checked any more: " + strings.Join(absent, ", "))
+	}
 }
+
+// mostAbsent is how many of the checks that the baseline had, and the report
+// has not, are named.
+const mostAbsent = 8
 
 func side(r *result) string {
 	if r.which == "" {
