@@ -213,11 +213,6 @@ func builtinYears(b *shelf.Book) []string {
 	return out
 }
 
-// pickInfra is how a place is shown: AWS (us-east-1).
-func pickInfra(p place.Pick) string {
-	return candidateInfra(&statev1.Candidate{Provider: p.Cloud, Region: p.Region, Zone: p.Zone})
-}
-
 // pickTable is the "Considered resources" screen of a dry run.
 func (a *app) pickTable(c place.Choice, nodes int32) string {
 	t := newPlanTable(a)

@@ -52,7 +52,7 @@ type Context struct {
 }
 
 func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error) {
-	info, modelErr, predErrs := in.meet(ctx, items)
+	info, predErrs, modelErr := in.meet(ctx, items)
 	if err := in.validate(); err != nil {
 		return nil, err
 	}

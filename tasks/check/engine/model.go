@@ -56,13 +56,13 @@ func (c *Context) Rivals() []Rival { return c.rivals }
 // meet asks the model who it is and for the predictions that were not given,
 // if any check of the suite wants them. Failures are kept for the checks that
 // need the model: the others go on.
-func (in *Inputs) meet(ctx context.Context, items []Item) (info ModelInfo, failure error, predictions [2]error) {
+func (in *Inputs) meet(ctx context.Context, items []Item) (info ModelInfo, predictions [2]error, failure error) {
 	if in.Model == nil {
-		return ModelInfo{}, nil, predictions
+		return ModelInfo{}, predictions, nil
 	}
 	info, failure = in.Model.Info(ctx)
 	if failure != nil {
-		return ModelInfo{}, failure, [2]error{failure, failure}
+		return ModelInfo{}, [2]error{failure, failure}, failure
 	}
 	var label *frame.Column
 	if in.Train != nil {
@@ -81,7 +81,7 @@ func (in *Inputs) meet(ctx context.Context, items []Item) (info ModelInfo, failu
 		wanted = wanted || items[i].Def.Predictions
 	}
 	if !wanted {
-		return info, nil, predictions
+		return info, predictions, nil
 	}
 	for i, s := range []struct {
 		data *frame.Dataset
@@ -96,7 +96,7 @@ func (in *Inputs) meet(ctx context.Context, items []Item) (info ModelInfo, failu
 		}
 		predictions[i] = err
 	}
-	return info, nil, predictions
+	return info, predictions, nil
 }
 
 // ClassValue turns a class, as a document or a model writes it, into a label

@@ -21,7 +21,7 @@ type arrowReader struct {
 
 // records hands the schema and then each record batch of a file on. An Arrow
 // file is read as the stream that it holds.
-func records(in input, form fileForm, begin func(*arrow.Schema) error, take func(arrow.Record) error) error {
+func records(in input, form fileForm, begin func(*arrow.Schema) error, take func(arrow.RecordBatch) error) error {
 	s, err := in.unpack()
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func records(in input, form fileForm, begin func(*arrow.Schema) error, take func
 			return err
 		}
 		for r.Next() {
-			if err := take(r.Record()); err != nil {
+			if err := take(r.RecordBatch()); err != nil {
 				return err
 			}
 		}
@@ -61,7 +61,7 @@ func records(in input, form fileForm, begin func(*arrow.Schema) error, take func
 // countArrow counts the rows of all record batches.
 func countArrow(in input, form fileForm) (int, error) {
 	total := int64(0)
-	err := records(in, form, func(*arrow.Schema) error { return nil }, func(rec arrow.Record) error {
+	err := records(in, form, func(*arrow.Schema) error { return nil }, func(rec arrow.RecordBatch) error {
 		if total += rec.NumRows(); rec.NumRows() < 0 || total > math.MaxInt32 {
 			return fmt.Errorf("%s: more than %d rows", in.name, math.MaxInt32)
 		}
@@ -91,7 +91,7 @@ func (r *arrowReader) file(in input) error {
 		}
 		return nil
 	}
-	return records(in, r.form, begin, func(rec arrow.Record) error {
+	return records(in, r.form, begin, func(rec arrow.RecordBatch) error {
 		n := rec.NumRows()
 		if n < 0 || n > math.MaxInt32 {
 			return errors.New("the file is damaged: a batch of " + fmt.Sprint(n) + " rows")

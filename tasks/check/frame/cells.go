@@ -109,7 +109,6 @@ type cells struct {
 	broken    bool
 	point     byte // the decimal point
 	spellings []string
-	absent    int // the row of a JSON object up to which the column is filled
 }
 
 func (b *cells) reset(kind Kind) {

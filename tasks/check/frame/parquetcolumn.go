@@ -118,6 +118,7 @@ func timeUnit(u schema.TimeUnitType) int64 {
 // open starts the reading of one row group.
 func (k *parquetColumn) open(p *pages, mem memory.Allocator, pool *sync.Pool) {
 	k.pages = p
+	//lint:ignore SA1019 nothing else reads pages that are made here; the version is pinned
 	k.reader = pq.NewColumnReader(k.descr, p, mem, pool)
 	if k.descr.MaxDefinitionLevel() > 0 && k.defs == nil {
 		k.defs = make([]int16, batchRows)

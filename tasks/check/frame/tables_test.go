@@ -76,8 +76,8 @@ func arrowTables(tb testing.TB, rows int) (file, stream []byte) {
 				tb.Fatal(err)
 			}
 		}
-		rec := b.NewRecord()
-		for _, w := range []interface{ Write(arrow.Record) error }{fw, sw} {
+		rec := b.NewRecordBatch()
+		for _, w := range []interface{ Write(arrow.RecordBatch) error }{fw, sw} {
 			if err := w.Write(rec); err != nil {
 				tb.Fatal(err)
 			}

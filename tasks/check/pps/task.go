@@ -252,7 +252,7 @@ func (t *task) score(o Options, drawn int) float64 {
 	var fitter tree.Fitter
 	sum := 0.0
 	for k, train := range s.train {
-		predict := func(i int32) float64 { return 0 }
+		var predict func(i int32) float64
 		if numeric != nil {
 			fitted := fitter.Fit(numeric, y, train, grow)
 			predict = func(i int32) float64 { return fitted.Predict(numeric, i) }
