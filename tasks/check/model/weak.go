@@ -18,7 +18,7 @@ func weakSegments() *engine.Definition {
 		Summary: "Searches for parts of the table, bounded by one or two features, in which the model is much worse than on the whole.",
 		Formula: "For each pair of the most important features a regression tree (depth 5, leaves of at least segment_minimum_size_ratio of the rows) learns each row's score: `ln(p + 1e-15)` of the true class's probability, or `−(y − ŷ)²`. " +
 			"Of trees for the squared and for the absolute error the one with the worse leaf in three folds is taken, and its worst leaf is the segment. Categories enter by the rank of their target encoding.",
-		Differs: "a segment says how many rows it has; deepchecks lists the number of each row.",
+		Differs: "a segment says how many rows it has; deepchecks lists the number of each row, as `list_rows` does here.",
 		Scope:   engine.SingleDataset, Predictions: true,
 		Params: slices.Concat(engine.ColumnParams(), []engine.Param{
 			{Name: "n_top_features", Type: engine.IntParam, Default: 10, Min: 2, Max: 1000, Doc: "features to pair, the most important ones"},
@@ -30,6 +30,7 @@ func weakSegments() *engine.Definition {
 			{Name: "categorical_aggregation_threshold", Type: engine.FloatParam, Default: 0.05, Min: 0, Max: 1, Doc: "categories with a smaller share of the rows are taken together"},
 			{Name: "n_to_show", Type: engine.IntParam, Default: 3, Min: 0, Max: math.MaxFloat64, Doc: "segments to draw"},
 			{Name: "multiple_segments_per_feature", Type: engine.BoolParam, Default: true, Doc: "list a feature more than once"},
+			{Name: "list_rows", Type: engine.BoolParam, Default: false, Doc: "list the numbers of a segment's rows in the value, not only how many there are"},
 		}, engine.SampleParams(10_000)),
 		Conditions: []engine.ConditionDef{{
 			ID: "segments_relative_performance_greater_than",
@@ -109,7 +110,7 @@ type Segments struct {
 	Measure string // the name of the score
 	Average float64
 	List    []Segment // worst first
-	mode    engine.Mode
+	ids     bool      // rows are listed, not counted
 }
 
 // Encode returns the segments as a table, and the average.
@@ -120,7 +121,7 @@ func (s Segments) Encode() any {
 		if len(x.Bounds) > 1 {
 			row[3], row[4] = x.Bounds[1].Feature, x.Bounds[1].encode()
 		}
-		if s.mode == engine.Deepchecks {
+		if s.ids {
 			ids := make([]any, len(x.Rows))
 			for i, r := range x.Rows {
 				ids[i] = r
@@ -153,7 +154,7 @@ func (w weakCheck) Run(ctx context.Context, c *engine.Context) (engine.Result, e
 		return engine.Result{}, engine.Errorf(engine.ProcessError,
 			"WeakSegmentsPerformance was unable to train an error model to find weak segments. Try increasing n_samples or supply additional features.")
 	}
-	value := Segments{Measure: d.measure.shown, Average: math.RoundToEven(d.measure.all(d.rows)*1000) / 1000, List: list, mode: w.mode}
+	value := Segments{Measure: d.measure.shown, Average: math.RoundToEven(d.measure.all(d.rows)*1000) / 1000, List: list, ids: w.mode == engine.Deepchecks || w.args.Bool("list_rows")}
 	return engine.Result{Value: value, Displays: w.displays(value)}, nil
 }
 
