@@ -41,11 +41,11 @@ const block = 128
 func (t Table) Nearest(ctx context.Context, n, k int) (Neighbors, error) {
 	s := newSearch(t, n, min(k, n))
 	blocks := (n + block - 1) / block
-	type pair struct{ a, b int }
-	var pairs []pair
+	type meeting struct{ a, b int }
+	var pairs []meeting
 	for a := range blocks {
 		for b := a; b < blocks; b++ {
-			pairs = append(pairs, pair{a, b})
+			pairs = append(pairs, meeting{a, b})
 		}
 	}
 	locks := make([]sync.Mutex, blocks)
@@ -77,7 +77,8 @@ type search struct {
 	wideWords   int
 	poison      bool
 	best        []heap
-	spare       sync.Pool // of distances of two blocks
+	coarse      coarse
+	spare       sync.Pool // of work
 }
 
 func newSearch(t Table, n, k int) *search {
@@ -116,6 +117,7 @@ func newSearch(t Table, n, k int) *search {
 	}
 	s.narrow, s.narrowWords = pack(narrow, n, 8)
 	s.wide, s.wideWords = pack(wide, n, 32)
+	s.coarse = newCoarse(s)
 	s.best = make([]heap, n)
 	for i := range s.best {
 		s.best[i].limit = math.Inf(1)
@@ -146,27 +148,46 @@ func pack(columns [][]int32, n, lane int) ([]uint64, int) {
 	return out, words
 }
 
-// compare takes the distances between the rows of two blocks and gives them to
-// the rows of both.
+// pair is two rows of two blocks, told by their places in these, and how far
+// they are apart.
+type pair struct {
+	i, j     uint8
+	distance float64
+}
+
+// work is the space in which two blocks are compared.
+type work struct {
+	reachA, reachB [block]int32
+	coarse, near   [block]int32
+	distances      [block]float64
+	pairs          []pair
+}
+
+// compare takes the distances between the rows of two blocks that are near
+// enough and gives them to the rows of both.
 func (s *search) compare(a, b int, locks []sync.Mutex) {
 	firstA, firstB := a*block, b*block
 	endA, endB := min(firstA+block, s.n), min(firstB+block, s.n)
-	buffer, ok := s.spare.Get().(*[block * block]float64)
+	w, ok := s.spare.Get().(*work)
 	if !ok {
-		buffer = new([block * block]float64)
+		w = new(work)
 	}
-	defer s.spare.Put(buffer)
-	distances := buffer[:]
+	defer s.spare.Put(w)
+	// Limits only fall: those of now may let too much through, never too little.
+	s.reaches(firstA, endA, w.reachA[:], &locks[a])
+	s.reaches(firstB, endB, w.reachB[:], &locks[b])
+	w.pairs = w.pairs[:0]
 	for i := firstA; i < endA; i++ {
-		s.row(i, firstB, endB, distances[(i-firstA)*block:])
+		near := s.near(i, firstB, endB, w.reachA[i-firstA], w.reachB[:], w.coarse[:], w.near[:])
+		s.distances(i, near, w.distances[:])
+		for at, j := range near {
+			w.pairs = append(w.pairs, pair{uint8(i - firstA), uint8(int(j) - firstB), w.distances[at]})
+		}
 	}
 	locks[a].Lock()
-	for i := firstA; i < endA; i++ {
-		h := &s.best[i]
-		for j, d := range distances[(i-firstA)*block:][:endB-firstB] {
-			if d <= h.limit {
-				h.add(entry{d, int32(firstB + j)}, s.k)
-			}
+	for _, p := range w.pairs {
+		if h := &s.best[firstA+int(p.i)]; p.distance <= h.limit {
+			h.add(entry{p.distance, int32(firstB + int(p.j))}, s.k)
 		}
 	}
 	locks[a].Unlock()
@@ -174,27 +195,32 @@ func (s *search) compare(a, b int, locks []sync.Mutex) {
 		return // both orders of each pair have been seen
 	}
 	locks[b].Lock()
-	for j := firstB; j < endB; j++ {
-		h := &s.best[j]
-		for i := firstA; i < endA; i++ {
-			if d := distances[(i-firstA)*block+j-firstB]; d <= h.limit {
-				h.add(entry{d, int32(i)}, s.k)
-			}
+	for _, p := range w.pairs {
+		if h := &s.best[firstB+int(p.j)]; p.distance <= h.limit {
+			h.add(entry{p.distance, int32(firstA + int(p.i))}, s.k)
 		}
 	}
 	locks[b].Unlock()
 }
 
-// row takes the distances of one row to those from first to end, four at a
-// time so that sums do not wait for each other. A distance that is not known
-// is infinite.
-func (s *search) row(i, first, end int, out []float64) {
+// reaches asks the rows of a block how far they look.
+func (s *search) reaches(first, end int, out []int32, lock *sync.Mutex) {
+	lock.Lock()
+	defer lock.Unlock()
+	for i := first; i < end; i++ {
+		out[i-first] = s.reach(s.best[i].limit)
+	}
+}
+
+// distances takes the distances of one row to others, four at a time so that
+// sums do not wait for each other. A distance that is not known is infinite.
+func (s *search) distances(i int, rows []int32, out []float64) {
 	w := s.width
 	x := s.numbers[i*w : i*w+w]
-	j := first
-	for ; j+4 <= end; j += 4 {
-		y0, y1 := s.numbers[j*w:][:len(x)], s.numbers[(j+1)*w:][:len(x)]
-		y2, y3 := s.numbers[(j+2)*w:][:len(x)], s.numbers[(j+3)*w:][:len(x)]
+	at := 0
+	for ; at+4 <= len(rows); at += 4 {
+		y0, y1 := s.numbers[int(rows[at])*w:][:len(x)], s.numbers[int(rows[at+1])*w:][:len(x)]
+		y2, y3 := s.numbers[int(rows[at+2])*w:][:len(x)], s.numbers[int(rows[at+3])*w:][:len(x)]
 		var d0, d1, d2, d3 float64
 		for f, v := range x {
 			d0 += math.Abs(v - y0[f])
@@ -202,46 +228,30 @@ func (s *search) row(i, first, end int, out []float64) {
 			d2 += math.Abs(v - y2[f])
 			d3 += math.Abs(v - y3[f])
 		}
-		at := out[j-first:][:4]
-		at[0], at[1], at[2], at[3] = d0, d1, d2, d3
+		out[at], out[at+1], out[at+2], out[at+3] = d0, d1, d2, d3
 	}
-	for ; j < end; j++ {
-		y, d := s.numbers[j*w:][:len(x)], 0.0
+	for ; at < len(rows); at++ {
+		y, d := s.numbers[int(rows[at])*w:][:len(x)], 0.0
 		for f, v := range x {
 			d += math.Abs(v - y[f])
 		}
-		out[j-first] = d
+		out[at] = d
 	}
-	s.addCategories(i, first, end, out)
-	if s.holes == nil {
-		return // every distance is over all features: result divides
-	}
-	for j := first; j < end; j++ {
-		d, features := out[j-first], s.features
+	for at, r := range rows {
+		j := int(r)
+		if s.holes == nil { // every distance is over all features: result divides
+			out[at] += float64(s.differing(i, j))
+			continue
+		}
+		d, features := out[at], s.features
 		if s.holes[i] || s.holes[j] {
 			d, features = s.partial(i, j)
-			d += float64(s.differing(i, j))
 		}
+		d += float64(s.differing(i, j))
 		if features == 0 {
 			d, features = math.Inf(1), 1
 		}
-		out[j-first] = d / features
-	}
-}
-
-// addCategories adds the categories that differ to the distances.
-func (s *search) addCategories(i, first, end int, out []float64) {
-	if s.narrowWords != 1 || s.wideWords != 0 {
-		if s.narrowWords+s.wideWords > 0 {
-			for j := first; j < end; j++ {
-				out[j-first] += float64(s.differing(i, j))
-			}
-		}
-		return
-	}
-	a := s.narrow[i]
-	for j, b := range s.narrow[first:end] {
-		out[j] += float64(bits.OnesCount64(differingBytes(a ^ b)))
+		out[at] = d / features
 	}
 }
 
@@ -278,6 +288,12 @@ func (s *search) differing(i, j int) int {
 	for w, v := range a {
 		n += bits.OnesCount64(differingBytes(v ^ b[w]))
 	}
+	return n + s.differingWide(i, j)
+}
+
+// differingWide counts those among the categories of many values.
+func (s *search) differingWide(i, j int) int {
+	n := 0
 	c, d := s.wide[i*s.wideWords:(i+1)*s.wideWords], s.wide[j*s.wideWords:(j+1)*s.wideWords]
 	for w, v := range c {
 		x := v ^ d[w]
@@ -295,6 +311,7 @@ func (s *search) result() Neighbors {
 	out := Neighbors{Rows: make([][]int32, s.n), Distance: make([][]float64, s.n)}
 	for i := range s.best {
 		list := s.best[i].sorted()
+		out.Rows[i], out.Distance[i] = make([]int32, 0, len(list)), make([]float64, 0, len(list))
 		for _, e := range list {
 			d := e.distance
 			if s.holes == nil {
