@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	controlv1 "aloft/proto/sky/control/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -83,7 +84,9 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 				continue
 			}
 			if d := r.GetDetails(); d != "" && r.GetCategory() != "PASS" {
-				told = append(told, fmt.Sprintf("%s  %s: %s\n      %s", a.statusStyle(r.GetCategory()), r.GetCheck(), r.GetCondition(), d))
+				indent := len(r.GetCategory()) + 2
+				text := indented(r.GetCheck()+": "+r.GetCondition(), a.width, indent) + "\n" + strings.Repeat(" ", indent) + indented(d, a.width, indent)
+				told = append(told, a.statusStyle(r.GetCategory())+"  "+text)
 			}
 			row := []string{r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), r.GetDetails()}
 			t.add(row[:len(t.header)]...)
@@ -98,16 +101,16 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 			return cell
 		}
 		a.say("%s", strings.TrimRight(a.plain(t), "\n"))
-		if a.ttyOut {
-			for _, s := range told {
-				a.say("\n%s", s)
-			}
-		}
 		if left > 0 {
 			a.say("and %d more that passed: the report has them all", left)
 		}
 		if skipped > 0 {
 			a.say("%d skipped for want of what they look at: the report says which and why", skipped)
+		}
+		if a.ttyOut {
+			for _, s := range told {
+				a.say("\n%s", s)
+			}
 		}
 	}
 	var reports []string
@@ -120,6 +123,28 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 	for _, p := range reports {
 		a.say("\n%s %s", a.style(styleBold, "Report:"), p)
 	}
+}
+
+// indented breaks text between words so that it fits a screen of width columns behind an indent, which its first line has
+// already.
+func indented(text string, width, indent int) string {
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+n > width && width > 2*indent:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += n
+	}
+	return b.String()
 }
 
 // suiteCounts says how the conditions of a suite ended; what did not happen is left out.

@@ -206,9 +206,9 @@ func (a *app) statusStyle(s string) string {
 	switch s {
 	case "UP", "SUCCEEDED", "RUNNING", "PASS":
 		return a.style(styleGreen, s)
-	case "INIT", "PENDING", "SETTING_UP", "AUTOSTOPPING", "WARN":
+	case "INIT", "PENDING", "SETTING_UP", "AUTOSTOPPING":
 		return a.style(styleCyan, s)
-	case "STOPPED", "CANCELLED":
+	case "STOPPED", "CANCELLED", "WARN":
 		return a.style(styleAmber, s)
 	}
 	if strings.HasPrefix(s, "FAIL") || s == "ERROR" {
