@@ -144,6 +144,7 @@ results here.`,
 		&cobra.Group{ID: "look", Title: "Look:"},
 		&cobra.Group{ID: "cluster", Title: "Clusters:"},
 		&cobra.Group{ID: "model", Title: "Tasks and models:"},
+		&cobra.Group{ID: "ci", Title: "CI:"},
 		&cobra.Group{ID: "system", Title: "System:"},
 	)
 	for _, group := range []struct {
@@ -154,6 +155,7 @@ results here.`,
 		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
 		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
 		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a)}},
+		{"ci", []*cobra.Command{newCICmd(a)}},
 		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newCatalogCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
 	} {
 		for _, c := range group.cmds {
