@@ -113,6 +113,8 @@ func (c *Context) weigh(ctx context.Context) (weighed, error) {
 	switch {
 	case c.given != nil:
 		return weighed{importance: c.given}, nil
+	case c.model == nil && c.mode != Deepchecks:
+		return weighed{why: missing(ValueError, "Feature importance is not available: give `feature_importance`, or a `model` (docs/suites.md)")}, nil
 	case c.model == nil:
 		return weighed{why: missing(ValueError, "Feature Importance is not available.")}, nil
 	case c.modelErr != nil:

@@ -39,8 +39,10 @@ type ModelInfo struct {
 // to start.
 func (c *Context) Model() (Model, error) {
 	switch {
-	case c.model == nil:
+	case c.model == nil && c.mode == Deepchecks:
 		return nil, missing(NotSupported, "Check is irrelevant for Datasets without model")
+	case c.model == nil:
+		return nil, missing(NotSupported, "It asks the model itself: give one by `model: {command: …}` (docs/model-protocol.md)")
 	case c.modelErr != nil:
 		return nil, c.modelErr
 	}

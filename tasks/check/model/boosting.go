@@ -73,7 +73,7 @@ func (b boostingCheck) Run(ctx context.Context, c *engine.Context) (engine.Resul
 	}
 	m, err := c.Model()
 	if err != nil {
-		if e, ok := err.(*engine.Error); ok && e.Cause == engine.Missing {
+		if e, ok := err.(*engine.Error); ok && e.Cause == engine.Missing && b.mode == engine.Deepchecks {
 			err = &engine.Error{Class: engine.ModelValidation, Cause: engine.Missing, Message: "Check is relevant only when receiving the model, but predictions/probabilities were received instead. " +
 				"In order to use this check, please pass the model to the run() method."}
 		}
