@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -67,7 +68,14 @@ func newTestCmd(a *app) *cobra.Command {
 	return cmd
 }
 
+// testGCPercent bounds what garbage adds to the tables, of which most of the heap of a suite consists: they are read once
+// and stay.
+const testGCPercent = 50
+
 func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(testGCPercent)
+	}
 	f.Stdout = cmd.OutOrStdout()
 	f.Text = textOptions(f.Stdout)
 	f.Progress = progress(cmd.ErrOrStderr())

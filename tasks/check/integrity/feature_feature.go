@@ -71,6 +71,7 @@ type operand struct {
 	numbers    []float64
 	categories []int32
 	k          int
+	coded      *stats.Coded
 }
 
 func (f featurePairs) Run(ctx context.Context, c *engine.Context) (engine.Result, error) {
@@ -89,21 +90,28 @@ func (f featurePairs) Run(ctx context.Context, c *engine.Context) (engine.Result
 	}
 	numerical, categorical := side.Data.NumericalFeatures(), side.Data.CategoricalFeatures()
 	var used []*frame.Column
+	n := 0 // numbers, which come first
 	for _, names := range [][]string{numerical, categorical} {
+		n = len(used)
+		among := make(map[string]bool, len(names))
+		for _, name := range names {
+			among[name] = true
+		}
 		for _, col := range columns {
-			if slices.Contains(names, col.Name()) {
+			if among[col.Name()] {
 				used = append(used, col)
 			}
 		}
 	}
-	n := countIn(used, numerical) // these come first
 	operands := make([]operand, len(used))
 	if err := stats.Parallel(len(used), func(i int) {
 		if i < n {
 			operands[i].numbers = finite(used[i].FloatsOrNaN(rows))
 			operands[i].ranked = stats.NewRanked(operands[i].numbers)
 		} else {
-			operands[i].categories, operands[i].k = categories(used[i], rows)
+			o := &operands[i]
+			o.categories, o.k = categories(used[i], rows)
+			o.coded = new(stats.Entropies).NewCoded(o.categories, o.k)
 		}
 	}); err != nil {
 		return engine.Result{}, err
@@ -115,11 +123,12 @@ func (f featurePairs) Run(ctx context.Context, c *engine.Context) (engine.Result
 		value.Values[i][i] = 1
 	}
 	if err := stats.Parallel(len(used), func(i int) {
+		var e stats.Entropies
 		for j := range i {
 			if ctx.Err() != nil {
 				return
 			}
-			r := operands[i].correlation(&operands[j], f.mode == engine.Deepchecks)
+			r := operands[i].correlation(&operands[j], &e, f.mode == engine.Deepchecks)
 			if math.IsNaN(r) && f.mode != engine.Deepchecks {
 				r = 0 // what does not vary correlates with nothing
 			}
@@ -132,17 +141,6 @@ func (f featurePairs) Run(ctx context.Context, c *engine.Context) (engine.Result
 		return engine.Result{}, err
 	}
 	return engine.Result{Value: value, Displays: f.displays(value)}, nil
-}
-
-// countIn counts the columns that are named.
-func countIn(columns []*frame.Column, names []string) int {
-	n := 0
-	for _, c := range columns {
-		if slices.Contains(names, c.Name()) {
-			n++
-		}
-	}
-	return n
 }
 
 // categories numbers the distinct cells of the rows; a missing one is -1.
@@ -167,7 +165,7 @@ func categories(col *frame.Column, rows []int32) ([]int32, int) {
 	return groups.Of, int(k)
 }
 
-func (o *operand) correlation(other *operand, compat bool) float64 {
+func (o *operand) correlation(other *operand, e *stats.Entropies, compat bool) float64 {
 	switch {
 	case o.ranked != nil && other.ranked != nil:
 		return stats.Spearman(o.ranked, other.ranked)
@@ -176,7 +174,7 @@ func (o *operand) correlation(other *operand, compat bool) float64 {
 	case other.ranked != nil:
 		return ratio(o, other, compat)
 	default:
-		return stats.SymmetricUncertainty(o.categories, o.k, other.categories, other.k)
+		return e.SymmetricUncertainty(o.coded, other.coded)
 	}
 }
 
@@ -247,7 +245,7 @@ func fewPairs(r engine.Request) (engine.Condition, error) {
 					if r.Mode != engine.Deepchecks {
 						x = math.Abs(x)
 					}
-					if a < b && x > limit { // each pair once, under the first name
+					if x > limit && a < b { // each pair once, under the first name
 						pairs = append(pairs, fmt.Sprintf("(%s, %s)", format.Quote(a), format.Quote(b)))
 					}
 				}

@@ -133,42 +133,114 @@ func CorrelationRatio(categories []int32, k int, numbers []float64) float64 {
 	return math.Sqrt(between / all)
 }
 
+// Coded is a column of categories made ready to be compared with others. It
+// may be shared.
+type Coded struct {
+	codes   []int32
+	k       int
+	gaps    bool // a row has no category
+	entropy float64
+}
+
+// Entropies compares columns of categories of equal length. It is for one
+// goroutine.
+type Entropies struct {
+	logs                 []float64 // p ln p of p = count/n
+	n                    int
+	rows, columns, cells []int32
+}
+
+// NewCoded takes a column of categories below k; a negative one is missing.
+func (e *Entropies) NewCoded(codes []int32, k int) *Coded {
+	c := &Coded{codes: codes, k: k}
+	counts := make([]int32, k)
+	for _, x := range codes {
+		if x >= 0 {
+			counts[x]++
+		} else {
+			c.gaps = true
+		}
+	}
+	if !c.gaps {
+		c.entropy = e.of(counts, len(codes))
+	}
+	return c
+}
+
 // SymmetricUncertainty is how much of what two columns of categories tell they
 // tell together: Theil's U in both directions, weighted by the entropies. Rows
-// without a category (negative) in either are left out. Between two columns
-// that do not vary it is NaN.
-func SymmetricUncertainty(a []int32, ka int, b []int32, kb int) float64 {
-	rows, columns := make([]int32, ka), make([]int32, kb)
-	pairs := make([]int, 0, len(a))
-	for i, x := range a {
-		if y := b[i]; x >= 0 && y >= 0 {
-			pairs = append(pairs, int(x)*kb+int(y))
+// without a category in either are left out. Between two columns that do not
+// vary it is NaN.
+func (e *Entropies) SymmetricUncertainty(a, b *Coded) float64 {
+	if a.gaps || b.gaps || a.k*b.k > dense {
+		return e.uncertainty(a, b)
+	}
+	cells := e.zeros(&e.cells, a.k*b.k)
+	for i, x := range a.codes {
+		cells[int(x)*b.k+int(b.codes[i])]++
+	}
+	shared := max(0, a.entropy+b.entropy-e.of(cells, len(a.codes)))
+	return 2 * shared / (a.entropy + b.entropy)
+}
+
+func (e *Entropies) uncertainty(a, b *Coded) float64 {
+	rows, columns := e.zeros(&e.rows, a.k), e.zeros(&e.columns, b.k)
+	pairs := make([]int, 0, len(a.codes))
+	for i, x := range a.codes {
+		if y := b.codes[i]; x >= 0 && y >= 0 {
+			pairs = append(pairs, int(x)*b.k+int(y))
 			rows[x]++
 			columns[y]++
 		}
 	}
-	cells := tallied(pairs, ka*kb)
-	n := float64(len(pairs))
-	ha, hb := entropy(rows, n), entropy(columns, n)
-	shared := max(0, ha+hb-entropy(cells, n))
+	cells := tallied(pairs, a.k*b.k)
+	n := len(pairs)
+	ha, hb := e.of(rows, n), e.of(columns, n)
+	shared := max(0, ha+hb-e.of(cells, n))
 	return 2 * shared / (ha + hb)
 }
 
-// entropy is −Σ p ln p.
-func entropy(counts []int32, n float64) float64 {
+func (e *Entropies) zeros(s *[]int32, n int) []int32 {
+	*s = resize(*s, n)
+	clear(*s)
+	return *s
+}
+
+// of is −Σ p ln p.
+func (e *Entropies) of(counts []int32, n int) float64 {
+	if e.n != n {
+		e.n = n
+		e.logs = resize(e.logs, n+1)
+		clear(e.logs) // a count's is found when it occurs; that of all rows is 0
+	}
 	h := 0.0
 	for _, c := range counts {
-		if c > 0 {
-			p := float64(c) / n
-			h -= p * math.Log(p)
+		if c == 0 {
+			continue
 		}
+		l := e.logs[c]
+		if l == 0 {
+			p := float64(c) / float64(n)
+			l = p * math.Log(p)
+			e.logs[c] = l
+		}
+		h -= l
 	}
 	return h
 }
 
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// dense is the size of a table above which sorting is cheaper.
+const dense = 1 << 20
+
 // tallied counts numbers below k, each that occurs.
 func tallied(numbers []int, k int) []int32 {
-	const dense = 1 << 20 // above this, sorting is cheaper than a table
 	if k <= dense {
 		counts := make([]int32, k)
 		for _, v := range numbers {
