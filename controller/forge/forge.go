@@ -1,0 +1,122 @@
+// Package forge talks to GitHub (and Enterprise), GitLab and Bitbucket Cloud: the calls that comments need.
+package forge
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Kind is a forge.
+type Kind string
+
+// The forges.
+const (
+	GitHub    Kind = "github"
+	GitLab    Kind = "gitlab"
+	Bitbucket Kind = "bitbucket"
+)
+
+// Limit is how many characters of a comment a forge surely takes.
+func (k Kind) Limit() int {
+	switch k {
+	case GitLab:
+		return 990_000
+	case Bitbucket:
+		return 30_000
+	}
+	return 65_000
+}
+
+// Place is what a comment hangs on.
+type Place string
+
+// The places.
+const (
+	Pull   Place = "pr"
+	Issue  Place = "issue"
+	Commit Place = "commit"
+)
+
+// Target is one place: a pull request or issue by number, or a commit.
+type Target struct {
+	Place  Place
+	Number int
+	SHA    string
+}
+
+// String is the target as --target takes it.
+func (t Target) String() string {
+	if t.Place == Commit {
+		return "commit/" + t.SHA
+	}
+	return string(t.Place) + "/" + strconv.Itoa(t.Number)
+}
+
+// Comment is one comment.
+type Comment struct {
+	ID     int64
+	Body   string
+	URL    string
+	Author string // as Identity gives it
+	Bot    bool   // the author is a program, where the forge tells
+}
+
+// PullRequest is what is asked of one.
+type PullRequest struct {
+	Number  int
+	HeadSHA string
+	Branch  string
+	Open    bool
+}
+
+// Client is a forge's API for one repository.
+type Client interface {
+	// Kind says which forge this is.
+	Kind() Kind
+	// Identity is who the token belongs to; "" when the forge does not tell tokens of this kind.
+	Identity(ctx context.Context) (string, error)
+	// Comments lists all comments of a target.
+	Comments(ctx context.Context, t Target) ([]Comment, error)
+	// Create posts a comment. It is not repeated when it is not known whether it was taken: see Error.Unsure.
+	Create(ctx context.Context, t Target, body string) (Comment, error)
+	// Update replaces a comment.
+	Update(ctx context.Context, t Target, id int64, body string) (Comment, error)
+	// Delete removes a comment.
+	Delete(ctx context.Context, t Target, id int64) error
+	// PullRequest looks one up.
+	PullRequest(ctx context.Context, number int) (PullRequest, error)
+	// PullRequestsOf finds the open ones whose head is a commit; owner and branch, where known, find those of forks.
+	PullRequestsOf(ctx context.Context, sha, owner, branch string) ([]PullRequest, error)
+}
+
+// New makes the client of a forge.
+func New(k Kind, o Options) (Client, error) {
+	r, err := newREST(k, o)
+	if err != nil {
+		return nil, err
+	}
+	switch k {
+	case GitHub:
+		return &github{r}, nil
+	case GitLab:
+		return &gitlab{r}, nil
+	case Bitbucket:
+		return &bitbucket{r}, nil
+	}
+	return nil, fmt.Errorf("there is no forge %q: allowed: github, gitlab, bitbucket", k)
+}
+
+// validRepo wants names between slashes and nothing that would change a path.
+func validRepo(k Kind, repo string) error {
+	parts := strings.Split(repo, "/")
+	bad := len(parts) < 2 || k != GitLab && len(parts) != 2
+	for _, p := range parts {
+		bad = bad || p == "" || p == "." || p == ".." || strings.ContainsAny(p, "?#%\\ \t\r\n")
+	}
+	if bad {
+		return fmt.Errorf("%q is no repository's name, as in owner/name", repo)
+	}
+	return nil
+}
