@@ -31,6 +31,7 @@ const (
 	exitConflict    = 107
 	exitConfig      = 108
 	exitRegression  = 109
+	exitNotPosted   = 110
 	exitInterrupted = 130
 )
 
@@ -51,6 +52,7 @@ func exitTable() []exitCode {
 		{exitConflict, "conflict", "the cluster's or job's state does not allow it"},
 		{exitConfig, "configuration", "the request can never work as written: task, resources, credentials"},
 		{exitRegression, "regression", "`sky test --baseline`: the suite passed, and is worse than its baseline"},
+		{exitNotPosted, "not posted", "`sky comment`: the forge did not take the comment: token, permissions, limits, no pull request"},
 		{exitInterrupted, "interrupted", "Ctrl-C before anything was handed over"},
 	}
 }

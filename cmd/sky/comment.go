@@ -1,0 +1,363 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"aloft/controller/forge"
+	"aloft/controller/forge/cienv"
+	"aloft/controller/forge/comment"
+)
+
+const (
+	maxCommentFile = 16 << 20
+	commentTime    = 4 * time.Minute // all requests together, with the pauses that a forge asks for
+	summaryBudget  = 1_000_000       // bytes of a job summary; GitHub refuses more than 1 MiB
+)
+
+// commentOptions are the flags of `sky comment`, named as CML's where it has them.
+type commentOptions struct {
+	target, sha, repo, driver, token, title, key, ifNoPR, output string
+
+	removeMark, fresh, trusted, update bool
+}
+
+func newCommentCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "comment", Short: "Post a report on a pull request and keep it up to date", Args: knownCommand, RunE: showHelp}
+	cmd.AddCommand(a.commentCmd("create"), a.commentCmd("update"))
+	return cmd
+}
+
+func (a *app) commentCmd(verb string) *cobra.Command {
+	var o commentOptions
+	cmd := &cobra.Command{
+		Use:   verb + " FILE|-",
+		Short: "Post a Markdown file, or put it in the place of what was posted before",
+		Long: `Post a Markdown file on a pull request of GitHub, GitLab or Bitbucket. There is one
+comment per key, whoever else comments and however many jobs post at once: a later
+run replaces it, an earlier one does not. A comment that CML left is taken over.
+Text counts as a stranger's: it mentions nobody, refers to no issue, links to and
+loads nothing, unless --trusted is given. What is too long is shortened.
+
+The token comes from $REPO_TOKEN, $CML_TOKEN, $GITHUB_TOKEN, $GITLAB_TOKEN or
+$BITBUCKET_TOKEN (USER:PASSWORD, or an access token).`,
+		Example: "  sky comment " + verb + " report.md\n  sky comment " + verb + " report.md --target pr/7 --key nightly",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(o.output); err != nil {
+				return err
+			}
+			if err := oneOf("--if-no-pr", o.ifNoPR, "summary", "commit", "fail"); err != nil {
+				return err
+			}
+			switch {
+			case o.target != "" && o.sha != "":
+				return usageError("--target and --commit-sha exclude each other")
+			case o.removeMark && (verb == "update" || o.update):
+				return usageError("--rm-watermark: what is to be found again needs its mark")
+			}
+			return a.comment(cmd.Context(), args[0], &o)
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&o.target, "target", "", "`PLACE`: pr, pr/N, commit, commit/SHA or issue/N (default the pull request of this run)")
+	fl.StringVar(&o.sha, "commit-sha", "", "comment on the commit `SHA`")
+	fl.StringVar(&o.sha, "head-sha", "", "as --commit-sha")
+	_ = fl.MarkHidden("head-sha")
+	fl.StringVar(&o.repo, "repo", "", "`URL` or name of the repository (default the CI system's, else git's remote origin)")
+	fl.StringVar(&o.driver, "driver", "", "`FORGE`: github, gitlab or bitbucket (default by the repository)")
+	fl.StringVar(&o.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
+	fl.StringVar(&o.title, "watermark-title", "", "key of the comment, as CML has it: `TEXT` in which {workflow} and {run} are replaced")
+	fl.StringVar(&o.key, "key", "", "`KEY` of the comment (default workflow, job and matrix leg)")
+	fl.StringVar(&o.ifNoPR, "if-no-pr", "summary", "what to do without a pull request: `WHAT` is summary (of the job), commit or fail")
+	fl.BoolVar(&o.trusted, "trusted", false, "post the text as it is, with mentions, links, images and HTML")
+	if verb == "create" {
+		fl.BoolVar(&o.fresh, "new", false, "post one more comment, whatever is there")
+		fl.BoolVar(&o.removeMark, "rm-watermark", false, "post one more comment, without a mark by which it could be found again")
+		fl.BoolVar(&o.update, "update", false, "what happens anyway")
+		_ = fl.MarkHidden("update")
+	}
+	outputFlag(cmd, &o.output)
+	return cmd
+}
+
+// oneOf refuses a value that is none of those allowed.
+func oneOf(flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return usageError("%s %q: allowed: %s", flag, value, strings.Join(allowed, ", "))
+}
+
+// notPosted is a comment that could not be posted, with what helps.
+func notPosted(err error, hint string) error {
+	if errors.Is(err, context.Canceled) {
+		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+	}
+	if hint != "" {
+		err = fmt.Errorf("%w\n  %s", err, hint)
+	}
+	return &exitError{code: exitNotPosted, err: err}
+}
+
+func (a *app) comment(ctx context.Context, file string, o *commentOptions) error {
+	text, err := a.readText(file)
+	if err != nil {
+		return err
+	}
+	if !o.trusted {
+		text = comment.Neutralise(text)
+	}
+	ci := a.ciContext()
+	client, err := a.forgeClient(ctx, &ci, o)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, commentTime)
+	defer stop()
+	target, err := a.commentTarget(ctx, client, ci, o)
+	if err != nil {
+		return err
+	}
+	if target == nil {
+		return a.withoutPull(text, o)
+	}
+	p := comment.Post{Target: *target, Key: o.key, Stamp: comment.Stamp{Run: ci.Run, Attempt: ci.Attempt, AtMS: time.Now().UnixMilli()},
+		Text: comment.Dialect(text, client.Kind()), AdoptCML: true, New: o.fresh, Bare: o.removeMark, Link: ci.RunURL}
+	if o.title != "" {
+		p.Label = strings.NewReplacer("{workflow}", ci.Workflow, "{run}", strconv.FormatInt(ci.Run, 10)).Replace(o.title)
+		if p.Key == "" {
+			p.Key = p.Label
+		}
+	}
+	if p.Key == "" {
+		p.Key = ci.Key()
+	}
+	r, err := comment.Do(ctx, client, p)
+	if err != nil {
+		return notPosted(err, postHint(err, ci, client.Kind(), *target))
+	}
+	if r.Action == comment.Kept {
+		a.note("A newer run has posted there: its comment stays.")
+	}
+	if o.output == "json" {
+		return a.printJSON(map[string]any{"ok": true, "provider": client.Kind(), "target": target.String(), "key": p.Key, "id": r.Comment.ID, "url": r.Comment.URL,
+			"action": r.Action, "truncated": r.Truncated, "removed": r.Removed})
+	}
+	if r.Comment.URL != "" {
+		a.say("%s", visibleLine(r.Comment.URL))
+	}
+	return nil
+}
+
+// postHint says what a forge wants for what it refused.
+func postHint(err error, ci cienv.Context, k forge.Kind, t forge.Target) string {
+	var e *forge.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	switch {
+	case e.Reason == forge.Forbidden && ci.Fork && ci.Event != "workflow_run":
+		return "this run is of a fork, so its token may only read: keep the report as an artifact here, and post it from a\n" +
+			"  workflow that runs on workflow_run, where `sky comment create` finds the pull request by itself (docs/ci.md)"
+	case e.Reason == forge.Forbidden && k == forge.GitHub && t.Place == forge.Commit:
+		return "the token needs `permissions: contents: write`"
+	case e.Reason == forge.Forbidden && k == forge.GitHub:
+		return "the token needs `permissions: pull-requests: write`"
+	case (e.Reason == forge.Unauthorized || e.Reason == forge.Forbidden) && k == forge.GitLab:
+		return "a job's own token cannot comment: put a project access token with the scope api into $REPO_TOKEN"
+	case e.Reason == forge.Forbidden:
+		return "the token needs the scope pullrequest:write"
+	case e.Reason == forge.Unauthorized:
+		return "the token is none of this forge's, or has run out"
+	case e.Reason == forge.NotFound:
+		return "there is no " + t.String() + ", or the token may not see the repository"
+	}
+	return ""
+}
+
+// readText reads a file or standard input.
+func (a *app) readText(file string) (string, error) {
+	var b []byte
+	var err error
+	if file == "-" {
+		b, err = io.ReadAll(io.LimitReader(a.in, maxCommentFile+1))
+		if err == nil && len(b) > maxCommentFile {
+			err = fmt.Errorf("standard input is larger than %s", bytesText(maxCommentFile))
+		}
+	} else {
+		b, err = readBounded(file, maxCommentFile)
+	}
+	if err != nil {
+		return "", usageError("read the report: %v", err)
+	}
+	if strings.TrimSpace(string(b)) == "" {
+		return "", usageError("%s is empty: there is nothing to post", file)
+	}
+	return string(b), nil
+}
+
+// forgeClient finds out which repository is meant, and makes its client.
+func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOptions) (forge.Client, error) {
+	name, api, kind := ci.Repository, ci.APIURL, ci.Forge
+	remote := o.repo
+	if remote == "" && name == "" {
+		out, err := exec.CommandContext(ctx, "git", "config", "--get", "remote.origin.url").Output()
+		if err != nil {
+			return nil, usageError("which repository? No CI system says so, and git knows no remote origin: give --repo")
+		}
+		remote = strings.TrimSpace(string(out))
+	}
+	host, repo := cienv.Remote(remote)
+	switch {
+	case repo != "":
+		here, err := url.Parse(ci.ServerURL)
+		if err != nil || here.Host != host || ci.APIURL == "" { // not the forge that the CI system belongs to
+			kind, api = cienv.ForgeOf(host)
+		}
+		if k := map[string]string{"github": "/api/v3", "gitlab": "/api/v4"}[o.driver]; api == "" && k != "" {
+			api = "https://" + host + k
+		}
+		name = repo
+	case remote != "":
+		name = remote // a name without a host, on this run's forge
+	}
+	if o.driver != "" {
+		kind = o.driver
+	}
+	if kind == "" {
+		return nil, usageError("which forge is %s on? Give --driver: github, gitlab or bitbucket", name)
+	}
+	token := o.token
+	for _, n := range []string{"REPO_TOKEN", "repo_token", "CML_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN"} {
+		if v, _ := a.getenv(n); token == "" {
+			token = strings.TrimSpace(v)
+		}
+	}
+	if token == "" {
+		return nil, notPosted(errors.New("there is no token to post with"), "set REPO_TOKEN, GITHUB_TOKEN, GITLAB_TOKEN or BITBUCKET_TOKEN")
+	}
+	c, err := forge.New(forge.Kind(kind), forge.Options{API: api, Repo: name, Token: token, Agent: "aloft/" + version})
+	if err != nil {
+		return nil, usageError("%v", err)
+	}
+	return c, nil
+}
+
+var commitHash = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
+
+// commentTarget finds the place; nil = there is no pull request, and that is no mistake.
+func (a *app) commentTarget(ctx context.Context, c forge.Client, ci cienv.Context, o *commentOptions) (*forge.Target, error) {
+	what, which, _ := strings.Cut(o.target, "/")
+	if o.sha != "" {
+		what, which = "commit", o.sha
+	}
+	if what == "commit" && (which == "" || which == "HEAD") {
+		which = ci.SHA
+		if out, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output(); which == "" && err == nil {
+			which = strings.TrimSpace(string(out))
+		}
+	}
+	n, err := strconv.Atoi(which)
+	switch {
+	case what == "commit" && commitHash.MatchString(which):
+		return &forge.Target{Place: forge.Commit, SHA: which}, nil
+	case what == "issue" && err == nil && n > 0:
+		return &forge.Target{Place: forge.Issue, Number: n}, nil
+	case what == "pr" && err == nil && n > 0:
+		return a.checkedPull(ctx, c, ci, n)
+	case what != "" && (what != "pr" || which != ""):
+		return nil, usageError("--target %q: allowed: pr, pr/N, commit, commit/SHA, issue/N", o.target)
+	}
+	if ci.PullRequest > 0 {
+		return a.checkedPull(ctx, c, ci, ci.PullRequest)
+	}
+	if ci.SHA != "" {
+		list, err := c.PullRequestsOf(ctx, ci.SHA, ci.HeadOwner, ci.Branch)
+		if err != nil {
+			return nil, notPosted(err, "")
+		}
+		for _, p := range list {
+			if p.Branch == ci.Branch {
+				return &forge.Target{Place: forge.Pull, Number: p.Number}, nil
+			}
+		}
+		if len(list) > 0 {
+			return &forge.Target{Place: forge.Pull, Number: list[0].Number}, nil
+		}
+	}
+	switch {
+	case o.ifNoPR == "fail" || what == "pr":
+		return nil, notPosted(fmt.Errorf("there is no pull request of the commit %q", ci.SHA), "give --target pr/N, or --if-no-pr summary")
+	case o.ifNoPR == "commit" && commitHash.MatchString(ci.SHA):
+		return &forge.Target{Place: forge.Commit, SHA: ci.SHA}, nil
+	}
+	return nil, nil
+}
+
+// checkedPull is a pull request. After a run of a fork the number may come from what the fork wrote, so its head has to be
+// the commit that the forge says was run.
+func (a *app) checkedPull(ctx context.Context, c forge.Client, ci cienv.Context, n int) (*forge.Target, error) {
+	if ci.Event == "workflow_run" {
+		p, err := c.PullRequest(ctx, n)
+		if err != nil {
+			return nil, notPosted(err, "")
+		}
+		if p.HeadSHA != ci.SHA {
+			return nil, notPosted(fmt.Errorf("the head of pull request %d is %s, the run was of %s", n, p.HeadSHA, ci.SHA),
+				"the report is of another pull request, or of a commit that was pushed over")
+		}
+	}
+	return &forge.Target{Place: forge.Pull, Number: n}, nil
+}
+
+// withoutPull puts the report into the job's summary where there is one.
+func (a *app) withoutPull(text string, o *commentOptions) error {
+	path, _ := a.getenv("GITHUB_STEP_SUMMARY")
+	done := "none"
+	if path != "" {
+		if err := appendSummary(path, text); err != nil {
+			return notPosted(fmt.Errorf("write the job summary: %w", err), "")
+		}
+		done = "summary"
+		a.note("There is no pull request: the report is in the job summary.")
+	} else {
+		a.note("There is no pull request, and no job summary to write to: nothing was posted.")
+	}
+	if o.output == "json" {
+		return a.printJSON(map[string]any{"ok": true, "action": done})
+	}
+	return nil
+}
+
+// appendSummary adds a text to a file of at most so many bytes.
+func appendSummary(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		room := summaryBudget - int(min(st.Size(), summaryBudget)) - 1
+		short, _ := comment.Shorten(text, room, "")
+		for n := room; len(short) > room && n > 1; n /= 2 {
+			short, _ = comment.Shorten(text, n/2, "")
+		}
+		if len(short) <= room {
+			_, err = f.WriteString("\n" + short)
+		}
+	}
+	return errors.Join(err, f.Close())
+}
