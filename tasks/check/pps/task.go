@@ -253,16 +253,20 @@ func (t *task) score(o Options, drawn int) float64 {
 	sum := 0.0
 	for k, train := range s.train {
 		var predict func(i int32) float64
+		var fitted *tree.Tree
 		if numeric != nil {
-			fitted := fitter.Fit(numeric, y, train, grow)
+			fitted = fitter.Fit(numeric, y, train, grow)
 			predict = func(i int32) float64 { return fitted.Predict(numeric, i) }
 		} else {
 			seed := random.TreeSeed()
 			grow.Shuffle = &seed
-			fitted := tree.FitOneHot(t.categories, t.k, y, train, grow)
-			predict = func(i int32) float64 { return fitted.Predict(t.categories[i]) }
+			byCategory := tree.FitOneHot(t.categories, t.k, y, train, grow)
+			predict = func(i int32) float64 { return byCategory.Predict(t.categories[i]) }
 		}
 		sum += s.judge(s.test[k], predict)
+		if fitted != nil {
+			fitter.Recycle(fitted)
+		}
 	}
 	mean := sum / float64(len(s.train))
 	switch {

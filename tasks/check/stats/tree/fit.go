@@ -31,7 +31,12 @@ type Fitter struct {
 	number numberSums
 	median medianScan
 	binary binaryFit
+	free   Tree // whose memory the next tree takes
 }
+
+// Recycle gives the memory of a tree of this fitter, which must not be used
+// any more, to the next.
+func (f *Fitter) Recycle(t *Tree) { f.free = Tree{nodes: t.nodes[:0], counts: t.counts[:0]} }
 
 // span is a node that waits to be grown.
 type span struct {
@@ -53,7 +58,11 @@ type cut struct {
 // target must be of equal length, and the rows distinct.
 func (f *Fitter) Fit(features []*Feature, y *Target, rows []int32, o Options) *Tree {
 	f.features, f.y, f.o = features, y, o
-	f.tree = &Tree{k: y.k}
+	f.tree = &Tree{nodes: f.free.nodes, k: y.k}
+	if o.Criterion == Gini {
+		f.tree.counts = f.free.counts
+	}
+	f.free = Tree{}
 	f.prepare(rows)
 	f.visit.reset(len(features), o.Shuffle)
 	f.stack = append(f.stack[:0], span{end: len(f.samples), parent: -1, impurity: math.NaN()})
