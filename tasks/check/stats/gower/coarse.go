@@ -3,6 +3,7 @@ package gower
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // levels is the number of steps between the least and the greatest value of a
@@ -22,7 +23,7 @@ type coarse struct {
 	stride              int // words of a row
 	numbers, categories int // vectors of a row
 	masked              bool
-	slack               int64 // by which the coarse distance may be too long
+	slack               int // by which the distance may be longer or shorter than the coarse one
 }
 
 func newCoarse(s *search) coarse {
@@ -33,8 +34,7 @@ func newCoarse(s *search) coarse {
 	if c.masked {
 		c.stride += vector * c.numbers
 	}
-	// Either number is off by half a step at most, the limit by one.
-	c.slack = int64(s.width) + 1
+	c.slack = s.width + 1 // of two numbers, each is off by half a step at most
 	c.rows = make([]uint64, s.n*c.stride)
 	for i := range s.n {
 		row := c.rows[i*c.stride:][:c.stride]
@@ -54,37 +54,78 @@ func newCoarse(s *search) coarse {
 
 // equal is what the coarse distance of two rows lacks: a category counts when
 // it is the same, and with the opposite sign.
-func (c *coarse) equal() int64 { return int64(c.categories) * 8 * vector * levels }
+func (c *coarse) equal() int { return c.categories * 8 * vector * levels }
 
-// reach is the greatest coarse distance at which a row may be near enough.
-func (s *search) reach(limit float64) int32 {
-	if s.holes != nil {
-		limit *= s.features // such distances are over all features, or fewer
-	}
-	if !(limit < math.MaxInt32/levels/2) {
-		return math.MaxInt32
-	}
-	return int32(int64(limit*levels) + s.coarse.slack - s.coarse.equal())
+// span is the number of different coarse distances.
+func (c *coarse) span() int { return (c.numbers+c.categories)*8*vector*levels + 1 }
+
+// work is the space in which the neighbours of a row are found.
+type work struct {
+	chunk        []int32 // coarse distances of several rows
+	coarse, near []int32 // of one row
+	counts       []int32 // by coarse distance; all 0 between two rows
+	distances    []float64
+	entries      []entry
 }
 
-// near lists the rows from first to end whose coarse distance to row i is
-// within the reach of either.
-func (s *search) near(i, first, end int, own int32, theirs, distances, out []int32) []int32 {
-	if s.coarse.stride > 0 {
-		s.coarse.compare(i, first, end, distances)
-	} else {
-		clear(distances) // categories of many values are all there is
+func (s *search) work() *work {
+	return &work{
+		chunk: make([]int32, chunk*s.n), near: make([]int32, s.n), counts: make([]int32, s.coarse.span()), distances: make([]float64, s.n),
 	}
-	n := 0
-	out = out[:end-first]
-	theirs = theirs[:len(out)]
-	for j, d := range distances[:len(out)] {
-		out[n] = int32(first + j) // kept or overwritten
-		if d <= max(own, theirs[j]) {
+}
+
+// glance takes the coarse distances of the rows from first to end.
+func (s *search) glance(first, end int, w *work) {
+	if s.coarse.stride == 0 {
+		return // categories of many values are all there is
+	}
+	for from := 0; from < s.n; from += block {
+		to := min(from+block, s.n)
+		for i := first; i < end; i++ {
+			s.coarse.compare(i, from, to, w.chunk[(i-first)*s.n+from:])
+		}
+	}
+}
+
+// near lists the rows that may be among the nearest of row i.
+func (s *search) near(i int, w *work) []int32 {
+	reach, n := s.reach(i, w), 0
+	for j, d := range w.coarse {
+		w.near[n] = int32(j) // kept or overwritten
+		if d <= reach {
 			n++
 		}
 	}
-	return out[:n]
+	return w.near[:n]
+}
+
+// reach is the greatest coarse distance that one of the nearest rows of row i
+// may have.
+func (s *search) reach(i int, w *work) int32 {
+	if s.unbounded || s.poison && s.holes != nil {
+		return math.MaxInt32 // some of the nearest have no distance
+	}
+	base := int32(s.coarse.equal())
+	for _, d := range w.coarse {
+		w.counts[d+base]++
+	}
+	kth, seen := 0, 0
+	for ; seen < s.k; kth++ {
+		seen += int(w.counts[kth])
+	}
+	clear(w.counts)
+	// k rows are no farther than this, and none is nearer than its coarse
+	// distance less the slack.
+	far := float64(kth + s.coarse.slack + s.wideCount*levels)
+	if s.lacking != nil {
+		// Means are over all features at most, and over so many at least.
+		fewest := s.features - float64(s.lacking[i]) - float64(slices.Max(s.lacking))
+		if fewest <= 0 {
+			return math.MaxInt32
+		}
+		far *= s.features / fewest
+	}
+	return int32(min(far+float64(s.coarse.slack)-float64(base), math.MaxInt32))
 }
 
 // comparePlain writes the coarse distances between row i and those from first
@@ -95,7 +136,7 @@ func (c *coarse) comparePlain(i, first, end int, out []int32) {
 	for j := first; j < end; j++ {
 		y := c.rows[j*c.stride:][:len(x)]
 		sums := uint64(0)
-		total := -c.equal()
+		total := -int64(c.equal())
 		for w, a := range x[:numbers] {
 			b := y[w]
 			if c.masked {

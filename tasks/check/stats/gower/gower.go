@@ -33,25 +33,32 @@ type Neighbors struct {
 	Distance [][]float64 // NaN for neighbours at no known distance
 }
 
-// block is how many rows one step compares with as many others.
-const block = 128
+// One step looks around from chunk rows at block others after the other, which
+// then stay near the processor.
+const (
+	chunk = 8
+	block = 256
+)
 
 // Nearest finds the k nearest rows of each of the n rows on all processors; of
 // equally distant ones the first are taken.
 func (t Table) Nearest(ctx context.Context, n, k int) (Neighbors, error) {
 	s := newSearch(t, n, min(k, n))
-	blocks := (n + block - 1) / block
-	type meeting struct{ a, b int }
-	var pairs []meeting
-	for a := range blocks {
-		for b := a; b < blocks; b++ {
-			pairs = append(pairs, meeting{a, b})
+	out := Neighbors{Rows: make([][]int32, n), Distance: make([][]float64, n)}
+	err := stats.Parallel((n+chunk-1)/chunk, func(c int) {
+		w, ok := s.spare.Get().(*work)
+		if !ok {
+			w = s.work()
 		}
-	}
-	locks := make([]sync.Mutex, blocks)
-	err := stats.Parallel(len(pairs), func(i int) {
-		if ctx.Err() == nil {
-			s.compare(pairs[i].a, pairs[i].b, locks)
+		defer s.spare.Put(w)
+		if ctx.Err() != nil {
+			return
+		}
+		first, end := c*chunk, min(n, (c+1)*chunk)
+		s.glance(first, end, w)
+		for i := first; i < end; i++ {
+			w.coarse = w.chunk[(i-first)*n:][:n]
+			out.Rows[i], out.Distance[i] = s.around(i, w)
 		}
 	})
 	if err == nil {
@@ -60,7 +67,7 @@ func (t Table) Nearest(ctx context.Context, n, k int) (Neighbors, error) {
 	if err != nil {
 		return Neighbors{}, fmt.Errorf("nearest neighbours: %w", err)
 	}
-	return s.result(), nil
+	return out, nil
 }
 
 // search holds the rows in a form that is compared fast.
@@ -75,8 +82,10 @@ type search struct {
 	narrowWords int
 	wide        []uint64 // by row, categories in halves of a word
 	wideWords   int
+	wideCount   int
+	lacking     []int32 // by row, numbers that are missing; nil without any
 	poison      bool
-	best        []heap
+	unbounded   bool // some number is out of all range
 	coarse      coarse
 	spare       sync.Pool // of work
 }
@@ -100,7 +109,9 @@ func newSearch(t Table, n, k int) *search {
 				s.miss(i, f)
 				continue
 			}
-			s.numbers[i*s.width+f] = (v - low) / span
+			x := (v - low) / span
+			s.numbers[i*s.width+f] = x
+			s.unbounded = s.unbounded || math.IsNaN(x)
 		}
 	}
 	var narrow, wide [][]int32
@@ -117,11 +128,8 @@ func newSearch(t Table, n, k int) *search {
 	}
 	s.narrow, s.narrowWords = pack(narrow, n, 8)
 	s.wide, s.wideWords = pack(wide, n, 32)
+	s.wideCount = len(wide)
 	s.coarse = newCoarse(s)
-	s.best = make([]heap, n)
-	for i := range s.best {
-		s.best[i].limit = math.Inf(1)
-	}
 	return s
 }
 
@@ -130,9 +138,11 @@ func (s *search) miss(row, feature int) {
 	if s.missing == nil {
 		s.words = (s.width + 63) / 64
 		s.missing, s.holes = make([]uint64, s.n*s.words), make([]bool, s.n)
+		s.lacking = make([]int32, s.n)
 	}
 	s.missing[row*s.words+feature/64] |= 1 << (feature % 64)
 	s.holes[row] = true
+	s.lacking[row]++
 }
 
 // pack puts codes side by side in words, lanes of the given width.
@@ -148,68 +158,27 @@ func pack(columns [][]int32, n, lane int) ([]uint64, int) {
 	return out, words
 }
 
-// pair is two rows of two blocks, told by their places in these, and how far
-// they are apart.
-type pair struct {
-	i, j     uint8
-	distance float64
-}
-
-// work is the space in which two blocks are compared.
-type work struct {
-	reachA, reachB [block]int32
-	coarse, near   [block]int32
-	distances      [block]float64
-	pairs          []pair
-}
-
-// compare takes the distances between the rows of two blocks that are near
-// enough and gives them to the rows of both.
-func (s *search) compare(a, b int, locks []sync.Mutex) {
-	firstA, firstB := a*block, b*block
-	endA, endB := min(firstA+block, s.n), min(firstB+block, s.n)
-	w, ok := s.spare.Get().(*work)
-	if !ok {
-		w = new(work)
-	}
-	defer s.spare.Put(w)
-	// Limits only fall: those of now may let too much through, never too little.
-	s.reaches(firstA, endA, w.reachA[:], &locks[a])
-	s.reaches(firstB, endB, w.reachB[:], &locks[b])
-	w.pairs = w.pairs[:0]
-	for i := firstA; i < endA; i++ {
-		near := s.near(i, firstB, endB, w.reachA[i-firstA], w.reachB[:], w.coarse[:], w.near[:])
-		s.distances(i, near, w.distances[:])
-		for at, j := range near {
-			w.pairs = append(w.pairs, pair{uint8(i - firstA), uint8(int(j) - firstB), w.distances[at]})
+// around finds the neighbours of a row: those rows are compared exactly whose
+// coarse distance lets them be among the nearest.
+func (s *search) around(i int, w *work) ([]int32, []float64) {
+	near := s.near(i, w)
+	s.distances(i, near, w.distances)
+	w.entries = w.entries[:0]
+	for at, j := range near {
+		if d := w.distances[at]; !math.IsNaN(d) {
+			w.entries = append(w.entries, entry{d, j})
 		}
 	}
-	locks[a].Lock()
-	for _, p := range w.pairs {
-		if h := &s.best[firstA+int(p.i)]; p.distance <= h.limit {
-			h.add(entry{p.distance, int32(firstB + int(p.j))}, s.k)
+	k := min(s.k, len(w.entries))
+	list := least(w.entries, k)
+	rows, distances := make([]int32, k), make([]float64, k)
+	for at, e := range list {
+		rows[at], distances[at] = e.row, e.distance
+		if math.IsInf(e.distance, 1) {
+			distances[at] = math.NaN()
 		}
 	}
-	locks[a].Unlock()
-	if a == b {
-		return // both orders of each pair have been seen
-	}
-	locks[b].Lock()
-	for _, p := range w.pairs {
-		if h := &s.best[firstB+int(p.j)]; p.distance <= h.limit {
-			h.add(entry{p.distance, int32(firstA + int(p.i))}, s.k)
-		}
-	}
-	locks[b].Unlock()
-}
-
-// reaches asks the rows of a block how far they look.
-func (s *search) reaches(first, end int, out []int32, lock *sync.Mutex) {
-	lock.Lock()
-	defer lock.Unlock()
-	for i := first; i < end; i++ {
-		out[i-first] = s.reach(s.best[i].limit)
-	}
+	return rows, distances
 }
 
 // distances takes the distances of one row to others, four at a time so that
@@ -239,8 +208,8 @@ func (s *search) distances(i int, rows []int32, out []float64) {
 	}
 	for at, r := range rows {
 		j := int(r)
-		if s.holes == nil { // every distance is over all features: result divides
-			out[at] += float64(s.differing(i, j))
+		if s.holes == nil { // every distance is over all features
+			out[at] = (out[at] + float64(s.differing(i, j))) / s.features
 			continue
 		}
 		d, features := out[at], s.features
@@ -305,23 +274,4 @@ func (s *search) differingWide(i, j int) int {
 		}
 	}
 	return n
-}
-
-func (s *search) result() Neighbors {
-	out := Neighbors{Rows: make([][]int32, s.n), Distance: make([][]float64, s.n)}
-	for i := range s.best {
-		list := s.best[i].sorted()
-		out.Rows[i], out.Distance[i] = make([]int32, 0, len(list)), make([]float64, 0, len(list))
-		for _, e := range list {
-			d := e.distance
-			if s.holes == nil {
-				d /= s.features
-			}
-			if math.IsInf(d, 1) {
-				d = math.NaN()
-			}
-			out.Rows[i], out.Distance[i] = append(out.Rows[i], e.row), append(out.Distance[i], d)
-		}
-	}
-	return out
 }
