@@ -155,7 +155,7 @@ results here.`,
 		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
 		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
 		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a)}},
-		{"ci", []*cobra.Command{newCommentCmd(a), newCICmd(a)}},
+		{"ci", []*cobra.Command{newReportCmd(a), newCommentCmd(a), newCICmd(a)}},
 		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newCatalogCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
 	} {
 		for _, c := range group.cmds {

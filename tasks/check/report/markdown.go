@@ -184,6 +184,10 @@ func notRunList(r *engine.Report) string {
 	return out
 }
 
+// Escape makes a text of a user's files fit for one line of Markdown, tables
+// included: it is shown as it is, and does nothing.
+func Escape(s string) string { return md(s) }
+
 // md escapes text for one line of Markdown, tables included: column names and
 // labels come from users' files and must not become markup, nor name people
 // and issues, nor link, nor be read as mathematics.

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"aloft/controller/forge/render"
+)
+
+// renderOptions are the flags of `sky report render`.
+type renderOptions struct {
+	metrics, plots                        []string
+	base, baseName, title, reproduce, out string
+}
+
+func newReportCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "report", Short: "Make a report of suites, metrics and plots", Args: knownCommand, RunE: showHelp}
+	var o renderOptions
+	var output string
+	r := &cobra.Command{
+		Use:   "render [FILE|DIR...]",
+		Short: "Write Markdown of suites, metrics and plots: what failed first",
+		Long: `Write Markdown of what a run left: report.json files of ` + "`sky test`" + `, metrics.json
+or metrics.txt, and plots. What failed comes first, then metrics with their change
+against --base; the rest is folded away. Of a directory its report.json, metrics.json
+or metrics.txt, and its PNG and SVG files are taken. It needs no token.`,
+		Example: `  sky report render out/report.json --metrics metrics.json --base main/metrics.json --out report.md
+  sky report render out`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return a.renderReport(args, &o, output)
+		},
+	}
+	fl := r.Flags()
+	fl.StringArrayVar(&o.metrics, "metrics", nil, "`FILE` of metrics: JSON, or lines NAME: VALUE; can be repeated")
+	fl.StringVar(&o.base, "base", "", "`FILE` of metrics to compare with, as of the base branch; one that is not there is said to be missing")
+	fl.StringVar(&o.baseName, "base-name", "", "`NAME` of what --base is of (default the file's path)")
+	fl.StringArrayVar(&o.plots, "plot", nil, "`FILE` or https URL of a picture; can be repeated")
+	fl.StringVar(&o.title, "title", "", "`TITLE` (default the names of the suites)")
+	fl.StringVar(&o.reproduce, "reproduce", "", "`COMMAND` that does the same again")
+	fl.StringVar(&o.out, "out", "", "write into `FILE` instead of standard output")
+	outputFlag(r, &output)
+	cmd.AddCommand(r)
+	return cmd
+}
+
+func (a *app) renderReport(args []string, o *renderOptions, output string) error {
+	ci := a.ciContext()
+	r := render.Report{Title: o.title, Reproduce: o.reproduce, RunURL: ci.RunURL, Commit: ci.SHA, Run: ci.Run, Attempt: ci.Attempt, BaseName: o.baseName}
+	if !strings.HasPrefix(r.RunURL, "https://") && !strings.HasPrefix(r.RunURL, "http://") {
+		r.RunURL = "" // some systems take it from a setting that may be anything
+	}
+	metrics, plots := o.metrics, o.plots
+	var suites []string
+	for _, arg := range args {
+		st, err := os.Stat(arg)
+		switch {
+		case err != nil:
+			return usageError("read a report: %v", err)
+		case !st.IsDir():
+			suites = append(suites, arg)
+		default:
+			s, m, p := insideOf(arg)
+			if len(s)+len(m)+len(p) == 0 {
+				return usageError("%s holds no report.json, no metrics.json or metrics.txt, and no picture", arg)
+			}
+			suites, metrics, plots = append(suites, s...), append(metrics, m...), append(plots, p...)
+		}
+	}
+	if len(suites)+len(metrics)+len(plots) == 0 {
+		return usageError("there is nothing to report: give a report.json, --metrics or --plot")
+	}
+	for _, f := range suites {
+		b, err := readReport(f)
+		if err != nil {
+			return usageError("read a report: %v", err)
+		}
+		s, err := render.ParseSuite(b)
+		if err != nil {
+			return usageError("%s: %v", f, err)
+		}
+		r.Suites = append(r.Suites, s)
+	}
+	for _, f := range metrics {
+		m, err := readMetrics(f)
+		if err != nil {
+			return usageError("%s: %v", f, err)
+		}
+		r.Metrics = append(r.Metrics, m...)
+	}
+	if o.base != "" {
+		if r.BaseName == "" {
+			r.BaseName = o.base
+		}
+		base, err := readMetrics(o.base)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			a.note("warning: there is no %s to compare with", o.base)
+			r.BaseName += " (missing)"
+		case err != nil:
+			return usageError("%s: %v", o.base, err)
+		}
+		r.Base = append([]render.Metric{}, base...)
+	}
+	for _, p := range plots {
+		r.Plots = append(r.Plots, a.plot(p))
+	}
+	text := render.Markdown(&r)
+	if o.out != "" {
+		if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
+			return &exitError{code: exitFailure, err: fmt.Errorf("write the report: %w", err)}
+		}
+	}
+	switch {
+	case output == "json":
+		doc := map[string]any{"ok": true, "passed": r.Passed(), "suites": len(r.Suites), "metrics": len(r.Metrics), "plots": len(r.Plots)}
+		if o.out == "" {
+			doc["markdown"] = text
+		}
+		return a.printJSON(doc)
+	case o.out == "":
+		a.say("%s", strings.TrimSuffix(text, "\n"))
+	}
+	return nil
+}
+
+// insideOf finds what a directory holds of a run, by name.
+func insideOf(dir string) (suites, metrics, plots []string) {
+	for _, name := range []string{"report.json", "metrics.json", "metrics.txt"} {
+		path := filepath.Join(dir, name)
+		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+			continue
+		}
+		if name == "report.json" {
+			suites = append(suites, path)
+		} else if len(metrics) == 0 {
+			metrics = append(metrics, path)
+		}
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return suites, metrics, nil
+	}
+	for _, f := range list {
+		switch ext := strings.ToLower(filepath.Ext(f.Name())); ext {
+		case ".png", ".svg", ".jpg", ".jpeg", ".gif":
+			plots = append(plots, filepath.Join(dir, f.Name()))
+		}
+	}
+	return suites, metrics, plots
+}
+
+func readMetrics(file string) ([]render.Metric, error) {
+	b, err := readBounded(file, maxCommentFile)
+	if err != nil {
+		return nil, err
+	}
+	return render.ParseMetrics(b)
+}
+
+// plot looks at a picture. A missing one is shown as missing, not silently left out.
+func (a *app) plot(p string) render.Plot {
+	if strings.HasPrefix(p, "https://") {
+		name := p[strings.LastIndex(p, "/")+1:]
+		name, _, _ = strings.Cut(name, "?")
+		return render.Plot{Name: name, URL: p}
+	}
+	st, err := os.Stat(p)
+	if err != nil || !st.Mode().IsRegular() {
+		a.note("warning: there is no plot %s", p)
+		return render.Plot{Name: filepath.Base(p), Missing: true}
+	}
+	return render.Plot{Name: filepath.Base(p), Size: bytesText(st.Size())}
+}
