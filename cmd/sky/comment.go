@@ -117,10 +117,10 @@ func (a *app) comment(ctx context.Context, file string, o *commentOptions) error
 	if err != nil {
 		return err
 	}
-	if !o.trusted {
-		text = comment.Neutralise(text)
-	}
 	ci := a.ciContext()
+	if !o.trusted {
+		text = comment.Neutralise(text, ci.RunURL)
+	}
 	client, err := a.forgeClient(ctx, &ci, o)
 	if err != nil {
 		return err

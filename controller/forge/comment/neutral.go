@@ -22,8 +22,9 @@ var (
 
 // Neutralise makes Markdown of a job, which anyone may have written, safe to post with a token that may write: nobody is
 // mentioned, no issue is referred to or closed, no command of GitLab's is given, nothing is linked to or loaded from
-// elsewhere, and no HTML stays but what folds and lays text out. Blocks of code that begin at the margin stay as they are.
-func Neutralise(text string) string {
+// elsewhere, and no HTML stays but what folds and lays text out. Blocks of code that begin at the margin stay as they are,
+// and so do links of the form [text](<URL>) to the page of the run.
+func Neutralise(text, run string) string {
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(text, "\uFFFD"))
 	var out []string
 	var open *fence
@@ -45,7 +46,7 @@ func Neutralise(text string) string {
 			open = &f
 			continue
 		}
-		out = append(out, neutralLine(s))
+		out = append(out, neutralLine(s, run))
 	}
 	return strings.Join(out, "\n")
 }
@@ -72,7 +73,7 @@ func seen(r rune) rune {
 	return r
 }
 
-func neutralLine(s string) string {
+func neutralLine(s, run string) string {
 	var b strings.Builder
 	if command.MatchString(s) {
 		b.WriteString(gap)
@@ -107,6 +108,10 @@ func neutralLine(s string) string {
 			}
 		case strings.HasPrefix(rest, "://"):
 			b.WriteString(":" + gap)
+		case runLink(rest, run) != "":
+			b.WriteString(runLink(rest, run))
+			i += len(runLink(rest, run))
+			continue
 		case rest[0] == ']' && len(rest) > 1 && (rest[1] == '(' || rest[1] == '[' || rest[1] == ':'):
 			b.WriteString("]" + gap)
 		default:
@@ -116,6 +121,21 @@ func neutralLine(s string) string {
 	}
 	line := ghRef.ReplaceAllString(b.String(), "$1"+gap+"$2")
 	return webHost.ReplaceAllString(line, "$1"+gap+".")
+}
+
+var runRest = regexp.MustCompile(`^(?:/attempts/[0-9]+)?>\)`)
+
+// runLink is the end of a link to the page of the run, or of an attempt of it, that a text begins with.
+func runLink(s, run string) string {
+	rest, ok := strings.CutPrefix(s, "](<"+run)
+	if !ok || !strings.HasPrefix(run, "https://") && !strings.HasPrefix(run, "http://") || strings.ContainsAny(run, "<> \\") {
+		return ""
+	}
+	end := runRest.FindString(rest)
+	if end == "" {
+		return ""
+	}
+	return "](<" + run + end
 }
 
 // parts says that a gap is wanted after the first character.

@@ -89,6 +89,8 @@ func TestNeutralise(t *testing.T) {
 		{"![p](http://x/y) [t][r]", "![p]^(http:^//x/y) [t]^[r]"},
 		{"[r]: http://x", "[r]^: http:^//x"},
 		{"- [r]: /x", "- [r]^: /x"},
+		{"[run](<https://ci/run/9>) [x](<https://ci/run/9/attempts/2>)", "[run](<https://ci/run/9>) [x](<https://ci/run/9/attempts/2>)"},
+		{"[run](<https://ci/run/9/../../evil>)", "[run]^(<^https:^//ci/run/9/../../evil>)"},
 		{"/merge", "^/merge"},
 		{"www.x.y", "www^.x.y"},
 		{"```python\n@ann #1 <b>\n```\n@ann", "```python\n@ann #1 <b>\n```\n@^ann"},
@@ -100,11 +102,11 @@ func TestNeutralise(t *testing.T) {
 		{"\u202eabc\x00\x1b[1m", "\ufffdabc\ufffd\ufffd[1m"},
 	} {
 		want := strings.ReplaceAll(tc.want, "^", gap)
-		got := Neutralise(tc.in)
+		got := Neutralise(tc.in, "https://ci/run/9")
 		if got != want {
 			t.Errorf("%q: %q, want %q", tc.in, got, want)
 		}
-		if again := Neutralise(got); again != got {
+		if again := Neutralise(got, "https://ci/run/9"); again != got {
 			t.Errorf("%q: not the same again: %q", tc.in, again)
 		}
 	}
@@ -115,7 +117,7 @@ func FuzzNeutralise(f *testing.F) {
 	f.Add("<details>\n````x\n@")
 	f.Fuzz(func(t *testing.T, s string) {
 		var open *fence
-		for _, line := range strings.Split(Neutralise(s), "\n") {
+		for _, line := range strings.Split(Neutralise(s, ""), "\n") {
 			if open != nil {
 				if closes(line, *open) {
 					open = nil

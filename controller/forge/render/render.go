@@ -212,8 +212,9 @@ func (r *Report) verdict(all rows) string {
 	add(len(all.passed), "passed")
 	add(len(all.skipped), "did not run")
 	best, most := "", 0.0
+	base := named(r.Base)
 	for _, m := range r.Metrics {
-		if was, ok := find(r.Base, m.Name); ok && direction(m.Name) != 0 && m.Value != was {
+		if was, ok := base[m.Name]; ok && direction(m.Name) != 0 && m.Value != was {
 			if share := math.Abs(m.Value-was) / max(math.Abs(was), 1e-12); share > most {
 				best, most = fmt.Sprintf("%s %s against %s", m.Name, signed(m.Value-was), r.baseName()), share
 			}
@@ -238,13 +239,15 @@ func (r *Report) baseName() string {
 	return r.BaseName
 }
 
-func find(list []Metric, name string) (float64, bool) {
+// named gives metrics by name; of several of one name the first.
+func named(list []Metric) map[string]float64 {
+	out := make(map[string]float64, len(list))
 	for _, m := range list {
-		if m.Name == name {
-			return m.Value, true
+		if _, ok := out[m.Name]; !ok {
+			out[m.Name] = m.Value
 		}
 	}
-	return 0, false
+	return out
 }
 
 func signed(f float64) string {
@@ -258,6 +261,7 @@ func (r *Report) metrics(b *strings.Builder) {
 	if len(r.Metrics) == 0 {
 		return
 	}
+	base, now := named(r.Base), named(r.Metrics)
 	head := "\n| Metric | Value |\n|---|---:|\n"
 	if r.Base != nil {
 		head = "\n| Metric | " + line(r.baseName()) + " | Now | Change |\n|---|---:|---:|---|\n"
@@ -266,7 +270,7 @@ func (r *Report) metrics(b *strings.Builder) {
 		b.WriteString(head)
 		for _, m := range list {
 			b.WriteString("| " + line(m.Name) + " |")
-			was, ok := find(r.Base, m.Name)
+			was, ok := base[m.Name]
 			switch {
 			case r.Base != nil && !ok:
 				b.WriteString(" – |")
@@ -298,7 +302,7 @@ func (r *Report) metrics(b *strings.Builder) {
 	}
 	var gone []string
 	for _, m := range r.Base {
-		if _, ok := find(r.Metrics, m.Name); !ok {
+		if _, ok := now[m.Name]; !ok {
 			gone = append(gone, line(m.Name))
 		}
 	}
