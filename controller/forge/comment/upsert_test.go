@@ -190,9 +190,33 @@ func TestLostAnswers(t *testing.T) {
 		if r := mustDo(t, c, post("k", 1, 0, "one")); r.Action != Created {
 			t.Errorf("%+v", r)
 		}
+		if n := s.Requests(http.MethodPost); n != 1 {
+			t.Errorf("%d posts of one comment", n)
+		}
 		mustDo(t, c, post("k", 2, 1, "two"))
 		if mine := s.By("me"); len(mine) != 1 || !strings.Contains(mine[0].Body, "two") {
 			t.Errorf("%+v", mine)
+		}
+	})
+}
+
+// TestTooMany keeps the oldest of several, with the newest text, in whichever order they are listed.
+func TestTooMany(t *testing.T) {
+	t.Parallel()
+	onForges(t, func(t *testing.T, s *forgetest.Server, c forge.Client, _ *bytes.Buffer) {
+		for _, newestFirst := range []bool{false, true} {
+			s.NewestFirst = newestFirst
+			first := s.Add(place(s.Kind), "me", false, marker{key: "k", stamp: Stamp{Run: 1}}.line(s.Kind)+"\n\none")
+			s.Add(place(s.Kind), "me", false, marker{key: "k", stamp: Stamp{Run: 9}}.line(s.Kind)+"\n\nnine")
+			s.Add(place(s.Kind), "me", false, marker{key: "k", stamp: Stamp{Run: 2}}.line(s.Kind)+"\n\ntwo")
+			r := mustDo(t, c, post("k", 5, 0, "five"))
+			mine := s.By("me")
+			if r.Action != Kept || r.Removed != 2 || len(mine) != 1 || mine[0].ID != first || !strings.Contains(mine[0].Body, "nine") {
+				t.Errorf("%+v %+v", r, mine)
+			}
+			if err := c.Delete(context.Background(), forge.Target{Place: forge.Pull, Number: 7}, first); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 }
@@ -289,7 +313,12 @@ func TestFaults(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			onForges(t, func(t *testing.T, s *forgetest.Server, c forge.Client, _ *bytes.Buffer) {
-				s.Fault = func(w http.ResponseWriter, r *http.Request, n int) bool { return tc.fault(s, w, r, n) }
+				s.Fault = func(w http.ResponseWriter, r *http.Request, n int) bool {
+					if r.Host != "forge.example" {
+						t.Errorf("%s is asked", r.Host)
+					}
+					return tc.fault(s, w, r, n)
+				}
 				began := time.Now()
 				_, err := Do(context.Background(), c, post("k", 1, 0, "text"))
 				if took := time.Since(began); took < tc.least || took > tc.least+5*time.Minute {

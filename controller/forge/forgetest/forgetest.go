@@ -45,6 +45,8 @@ type Server struct {
 	ReadOnly bool
 	// Most characters of a comment.
 	Most int
+	// NewestFirst turns lists around.
+	NewestFirst bool
 	// Fault, if set, answers instead: true = handled. It sees each request before it is carried out.
 	Fault func(w http.ResponseWriter, r *http.Request, n int) bool
 	// Lose tells which request is carried out and then not answered.
@@ -182,7 +184,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, place string) {
 			all = append(all, s.show(r, c))
 		}
 	}
-	if s.Kind == forge.GitLab && q.Get("sort") != "asc" {
+	if s.NewestFirst || s.Kind == forge.GitLab && q.Get("sort") != "asc" {
 		slices.Reverse(all)
 	}
 	from := min((page-1)*size, len(all))
