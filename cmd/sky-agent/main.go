@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"aloft/agent/shim"
@@ -47,6 +48,9 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	case "start":
 		return start(args[1:], stdout, stderr)
 	case "check":
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(suitecmd.GCPercent)
+		}
 		return suitecmd.Main(ctx, args[1:], stdout, stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, version)

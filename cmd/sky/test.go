@@ -34,7 +34,7 @@ func newTestCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [SUITE.yaml]",
 		Short: "Validate data and a model's predictions, without a cluster",
-		Long: "Run the suites that a document names, or that flags describe, on CSV files and print a report.\n" +
+		Long: "Run the suites that a document names, or that flags describe, on tables (CSV, Parquet, Arrow, JSON lines) and print a report.\n" +
 			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed. 109: worse than the baseline.",
 		Example: "  sky test suite.yaml --html report.html\n" +
 			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation\n" +
@@ -53,8 +53,8 @@ func newTestCmd(a *app) *cobra.Command {
 	fl.BoolVar(&f.Timings, "timings", false, "keep dates and durations in reports; without them equal data and seeds give equal bytes")
 	f.baseline.register(fl)
 	f.schema.register(fl)
-	fl.StringVar(&f.train, "train", "", "train table, a CSV `FILE` (instead of a document)")
-	fl.StringVar(&f.test, "test", "", "test table, a CSV `FILE`")
+	fl.StringVar(&f.train, "train", "", "train table, a `FILE` or a pattern (instead of a document)")
+	fl.StringVar(&f.test, "test", "", "test table, a `FILE` or a pattern")
 	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
 	fl.StringVar(&f.task, "task-type", "", "`TYPE` of task: binary, multiclass or regression (default inferred)")
 	fl.StringVar(&f.index, "index", "", "index `COLUMN`")
@@ -68,13 +68,9 @@ func newTestCmd(a *app) *cobra.Command {
 	return cmd
 }
 
-// testGCPercent bounds what garbage adds to the tables, of which most of the heap of a suite consists: they are read once
-// and stay.
-const testGCPercent = 50
-
 func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(testGCPercent)
+		debug.SetGCPercent(suitecmd.GCPercent)
 	}
 	f.Stdout = cmd.OutOrStdout()
 	f.Text = textOptions(f.Stdout)

@@ -11,6 +11,12 @@ import (
 	"aloft/tasks/check/report"
 )
 
+// GCPercent is the setting of the garbage collector (debug.SetGCPercent) for a
+// process that runs suites: most of its heap are tables, which are read once
+// and stay, and garbage must not double them. GOGC in the environment has
+// precedence.
+const GCPercent = 50
+
 // The exit codes of Main.
 const (
 	Passed   = 0
