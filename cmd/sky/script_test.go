@@ -67,6 +67,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ROOT", root)
 			e.Setenv("NO_COLOR", "1")
 			e.Setenv("USER", "tester")
+			e.Setenv("SKLEARN", withSklearn())
 			if err := os.MkdirAll(filepath.Join(e.WorkDir, "a home"), 0o755); err != nil {
 				return err
 			}
@@ -78,7 +79,25 @@ func TestScripts(t *testing.T) {
 			"eventually":     cmdEventually,
 			"killcontroller": cmdKillController,
 		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "sklearn" {
+				return withSklearn() != "", nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
 	})
+}
+
+// withSklearn is the PATH on which python3 has scikit-learn; nothing where there is none.
+func withSklearn() string {
+	for _, path := range []string{os.Getenv("PATH"), "/usr/bin:/bin"} {
+		cmd := exec.Command("sh", "-c", "python3 -c 'import sklearn'")
+		cmd.Env = []string{"PATH=" + path}
+		if cmd.Run() == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // endAll ends every process of a home: the controller, and agents with their jobs by the node directory they live in.
