@@ -256,7 +256,7 @@ func newDownCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down [CLUSTER...]",
 		Short: "Tear clusters down",
-		Long:  "Tear clusters down: their machines and disks are deleted, and the command ends\nwhen the provider shows them gone. Logs and reports stay readable.",
+		Long:  "Tear clusters down: their machines and disks are deleted, and the command ends\nwhen the provider shows them gone. Running jobs have ten seconds to end, and the\nlogs and results of all jobs are waited for (up to half a minute; ten seconds\nwhere the agent does not answer). Logs and reports stay readable.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return v.do(cmd, args, "Terminating", "Terminating", "terminated",
 				func(ctx context.Context, c *client, r *controlv1.ClustersRequest) (*controlv1.ClustersResponse, error) {
