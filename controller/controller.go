@@ -151,7 +151,7 @@ func (d *daemon) run(ctx context.Context) error {
 			return fleet.Agent{Path: a.Path, SHA256: a.SHA256, Version: o.Version}, err
 		}})
 	shipper := ship.New(o.Payload, d.log)
-	loop := reconcile.New(reconcile.Options{Store: d.store, Providers: d.reg, Shipper: shipper, Connector: fl, Dial: shipper.Dial,
+	loop := reconcile.New(reconcile.Options{Store: d.store, Providers: d.reg, Shipper: shipper, Connector: fl, Dial: shipper.Dial, Keys: nodeKeys(sealer, d.log),
 		Policy: plan.Policy{}, Crash: crasher(o.CrashAt), Log: d.log})
 	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Log: d.log})
 	swept := make(chan struct{})

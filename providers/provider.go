@@ -6,6 +6,7 @@ package providers
 
 import (
 	"context"
+	"crypto/ed25519"
 	"io"
 	"iter"
 	"net"
@@ -32,9 +33,54 @@ type Provider interface {
 	Delete(ctx context.Context, ref InstanceRef) error
 }
 
-// Sheller opens a Shell on a running instance.
+// Sheller opens a Shell on a running instance. Places that are not reached over SSH ignore the keys.
 type Sheller interface {
-	Shell(ctx context.Context, in Instance) (Shell, error)
+	Shell(ctx context.Context, in Instance, k Keys) (Shell, error)
+}
+
+// Keys open one machine that is reached over SSH. They are derived from the installation's secret, so they are the same in
+// every call about that machine, and are held in memory only.
+type Keys struct {
+	// User logs in: one for all machines of a cluster. Empty where no SSH keys are in use.
+	User ed25519.PrivateKey
+	// FirstHost is the host key that a machine is created with: the first connection is verified already. What a machine is
+	// created with can be read on it, so the first contact replaces the key by Host. Empty once that has happened: only
+	// Host is accepted then.
+	FirstHost ed25519.PrivateKey
+	// Host is the host key of a machine after its first contact.
+	Host ed25519.PrivateKey
+}
+
+// SSHTarget is how a person's own ssh reaches an instance.
+type SSHTarget struct {
+	Host      string // address or name
+	Port      int    // 0 = 22
+	User      string
+	ProxyJump string // as in ssh_config; "" = direct
+	// Identity is the private key file of a machine whose keys are the user's own; "" = the cluster's key.
+	Identity string
+}
+
+// SSHer is a Sheller whose instances a person can reach with ssh.
+type SSHer interface {
+	SSH(ctx context.Context, in Instance) (SSHTarget, error)
+}
+
+// PowerOffSetter changes what a shutdown from within does to an instance: end it for good, or (keep) stop it and keep its
+// disk. A new instance ends for good. Idempotent.
+type PowerOffSetter interface {
+	SetPowerOff(ctx context.Context, ref InstanceRef, keep bool) error
+}
+
+// QuotaReader says beforehand that an account may not have what a spec asks for: a *Error of kind Quota, or nil when it
+// may, or when the place does not tell.
+type QuotaReader interface {
+	CheckQuota(ctx context.Context, s NodeSpec, nodes int) error
+}
+
+// Finisher removes what a cluster shared among its machines (groups, rules, keys) once all of them are gone. Idempotent.
+type Finisher interface {
+	Finish(ctx context.Context, t Tags, region string) error
 }
 
 // Stopper can stop an instance keeping its disk, and start it again. Both are idempotent requests: Describe tells the outcome.
@@ -62,6 +108,15 @@ type DeadlineExtender interface {
 type Account struct {
 	Identity     string   // account, project or user; never a secret
 	Capabilities []string // "compute", "storage"
+	Missing      []Permission
+	Notes        []string // what else a person should know, a sentence each
+}
+
+// Permission is one that the credentials at hand lack; with any missing the place is not usable.
+type Permission struct {
+	Name string // the vendor's word: ec2:RunInstances, compute.instances.create
+	For  string // what it is needed for
+	Fix  string // the exact command that grants it
 }
 
 // Shell runs commands on an instance and opens byte streams to sockets there.
@@ -151,6 +206,8 @@ type NodeSpec struct {
 	Spot         bool
 	Ports        []string
 	Labels       map[string]string // the user's
+	NetworkTier  string            // "best" = the fastest network between nodes that the type has
+	Nodes        int               // of the cluster: machines of one gang are placed close together where the place can
 }
 
 // Tags identify an instance as ours, readable back through Describe.
@@ -171,6 +228,7 @@ type CreateRequest struct {
 	Spec     NodeSpec
 	Tags     Tags
 	Deadline time.Time // armed inside the call where the place can: it ends the instance by then on its own
+	Keys     Keys      // what will open it, for places that are reached over SSH
 }
 
 // InstanceState is what a provider says of an instance.
@@ -192,13 +250,15 @@ func (s InstanceState) Alive() bool { return s != InstanceTerminated }
 // Instance is a machine as the provider sees it.
 type Instance struct {
 	InstanceRef
-	Token    string
-	State    InstanceState
-	Address  string // private address, for peers; "" = not known yet
-	Created  time.Time
-	Deadline time.Time // read back; zero = none armed
-	Tags     Tags
-	Reason   string // why it ended, when the place says (preempted, ...)
+	Token   string
+	State   InstanceState
+	Address string // private address, for peers; "" = not known yet
+	// PublicAddress is where we reach it when that differs from Address; "" = it does not.
+	PublicAddress string
+	Created       time.Time
+	Deadline      time.Time // read back; zero = none armed
+	Tags          Tags
+	Reason        string // why it ended, when the place says (preempted, ...)
 }
 
 // InstanceRef is enough to delete an instance.
@@ -208,11 +268,13 @@ type InstanceRef struct {
 	Zone   string
 }
 
-// Selector chooses instances: by ids, or by token, or all of an installation. Exactly one of the first three is set.
+// Selector chooses instances: by ids, or by token, or all of an installation, or all that any installation made. Exactly
+// one of the first four is set.
 type Selector struct {
 	IDs          []string
 	Token        string
 	Installation string
+	Ours         bool   // bears tags of this program, whichever installation's
 	Region       string // "" = every region
 	Zone         string
 }
@@ -248,6 +310,6 @@ func CandidateSpec(c *statev1.Candidate) NodeSpec {
 		Region: c.GetRegion(), Zone: c.GetZone(), InstanceType: c.GetInstanceType(),
 		Accelerator: c.GetAccelerator(), Accelerators: c.GetAcceleratorCount(), CPUs: c.GetCpus(), MemoryGB: c.GetMemoryGb(),
 		DiskGB: w.GetDiskGb(), DiskTier: w.GetDiskTier(), Image: w.GetImage(), Spot: c.GetSpot(),
-		Ports: w.GetPorts(), Labels: w.GetLabels(),
+		Ports: w.GetPorts(), Labels: w.GetLabels(), NetworkTier: w.GetNetworkTier(),
 	}
 }

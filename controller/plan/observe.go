@@ -202,7 +202,7 @@ func FailureOf(p *Problem, atMs int64) *statev1.Failure {
 func (d *Draft) bind(n *statev1.Node, in *statev1.Intent, i providers.Instance) {
 	in.Phase, in.InstanceId = statev1.IntentPhase_INTENT_BOUND, i.ID
 	d.intentDirty(in)
-	n.InstanceId, n.Address = i.ID, i.Address
+	n.InstanceId, n.Address, n.PublicAddress = i.ID, i.Address, i.PublicAddress
 	calls := n.GetTries()
 	to := statev1.NodePhase_NODE_BOOTING
 	if i.State == providers.InstanceRunning && i.Address != "" {
@@ -290,8 +290,8 @@ func (d *Draft) observeSeen(n *statev1.Node, seen *Seen) {
 		n.AbsentMs = 0
 		d.nodeDirty(n)
 	}
-	if i.Address != "" && i.Address != n.GetAddress() {
-		n.Address = i.Address
+	if i.Address != "" && (i.Address != n.GetAddress() || i.PublicAddress != n.GetPublicAddress()) {
+		n.Address, n.PublicAddress = i.Address, i.PublicAddress
 		d.nodeDirty(n)
 	}
 	switch i.State {

@@ -140,6 +140,7 @@ func (e *effect) create(ctx context.Context, p providers.Provider, o *plan.Obser
 	r := providers.CreateRequest{
 		Token: e.intent.GetToken(), Name: e.node.GetName(), Spec: providers.CandidateSpec(e.node.GetCandidate()), Tags: e.tags(),
 	}
+	r.Spec.Nodes, r.Keys = int(e.cluster.GetNumNodes()), e.keys()
 	if e.node.GetDeadlineMs() > 0 {
 		r.Deadline = time.UnixMilli(e.node.GetDeadlineMs())
 	}
@@ -156,6 +157,14 @@ func (e *effect) tags() providers.Tags {
 		Installation: e.installation, ClusterID: e.cluster.GetId(), ClusterName: e.cluster.GetName(), NodeID: e.node.GetId(),
 		Attempt: e.node.GetAttempt(), Epoch: e.intent.GetEpoch(), Owner: e.cluster.GetUser(),
 	}
+}
+
+// keys are those of the machine; none when there is no source of keys.
+func (e *effect) keys() providers.Keys {
+	if e.loop.o.Keys == nil {
+		return providers.Keys{}
+	}
+	return e.loop.o.Keys(e.cluster, e.node)
 }
 
 // remove ends the machine and looks. Where nothing remembers tokens, a late call may have made another one under the
@@ -228,10 +237,12 @@ func (e *effect) ship(ctx context.Context, p providers.Provider, install bool) e
 		return &providers.Error{Provider: p.Name(), Op: "shell", Kind: providers.Unsupported, Scope: providers.ScopeProvider, Err: errors.New("no way to run commands there")}
 	}
 	in := providers.Instance{
-		InstanceRef: e.ref(), Token: e.intent.GetToken(), State: providers.InstanceRunning, Address: e.node.GetAddress(), Tags: e.tags(),
+		InstanceRef: e.ref(), Token: e.intent.GetToken(), State: providers.InstanceRunning, Address: e.node.GetAddress(),
+		PublicAddress: e.node.GetPublicAddress(), Tags: e.tags(),
 	}
+	keys := e.keys()
 	if install {
-		sh, err := sp.Shell(ctx, in)
+		sh, err := sp.Shell(ctx, in, keys)
 		if err != nil {
 			return fmt.Errorf("open shell on %s: %w", e.node.GetName(), err)
 		}
@@ -244,7 +255,7 @@ func (e *effect) ship(ctx context.Context, p providers.Provider, install bool) e
 		}
 	}
 	dial := func(ctx context.Context) (net.Conn, error) {
-		sh, err := sp.Shell(ctx, in)
+		sh, err := sp.Shell(ctx, in, keys)
 		if err != nil {
 			return nil, fmt.Errorf("open shell on %s: %w", e.node.GetName(), err)
 		}

@@ -45,6 +45,8 @@ type Options struct {
 	Shipper   Shipper
 	Connector Connector
 	Dial      DialFunc
+	// Keys gives the keys of a machine that is reached over SSH; nil = there are none.
+	Keys      func(c *statev1.Cluster, n *statev1.Node) providers.Keys
 	Policy    plan.Policy
 	Workers   int           // clusters planned at the same time; 0 = 8
 	Parallel  int           // calls under way at the same time; 0 = 64

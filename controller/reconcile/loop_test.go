@@ -93,7 +93,7 @@ func (r *rig) session(ctx context.Context, id string, open bool) error {
 // shelled lends a provider without one a shell that runs nothing.
 type shelled struct{ *fake.Cloud }
 
-func (shelled) Shell(context.Context, providers.Instance) (providers.Shell, error) {
+func (shelled) Shell(context.Context, providers.Instance, providers.Keys) (providers.Shell, error) {
 	return quiet{}, nil
 }
 

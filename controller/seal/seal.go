@@ -4,6 +4,8 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -143,6 +145,16 @@ func (s *Sealer) Open(sealed []byte) ([]byte, error) {
 		return nil, fmt.Errorf("open sealed secret: %w", ErrOpen)
 	}
 	return plain, nil
+}
+
+// Derive makes 32 secret bytes for a purpose out of the key: always the same for the same labels, and telling nothing
+// of the key (HKDF-SHA256, RFC 5869).
+func (s *Sealer) Derive(labels ...string) ([]byte, error) {
+	b, err := hkdf.Key(sha256.New, []byte(s.id.String()), nil, "aloft/"+strings.Join(labels, "/"), 32)
+	if err != nil {
+		return nil, fmt.Errorf("derive a key: %w", err)
+	}
+	return b, nil
 }
 
 // Recipient is the public key, for sealing with the age program.

@@ -116,7 +116,7 @@ func (p places) Enabled(context.Context) []string       { return []string{p.p.Na
 // shelled adds a shell to the fake cloud: nothing is run, the agents are the world's.
 type shelled struct{ *fake.Cloud }
 
-func (s shelled) Shell(context.Context, providers.Instance) (providers.Shell, error) {
+func (s shelled) Shell(context.Context, providers.Instance, providers.Keys) (providers.Shell, error) {
 	return noShell{}, nil
 }
 

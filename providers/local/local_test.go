@@ -57,7 +57,7 @@ func state(t *testing.T, p *local.Provider, id string) (providers.InstanceState,
 
 func run(t *testing.T, p *local.Provider, in providers.Instance, line string) string {
 	t.Helper()
-	sh, err := p.Shell(t.Context(), in)
+	sh, err := p.Shell(t.Context(), in, providers.Keys{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestNodeEndsItself(t *testing.T) {
 		if x.want != providers.InstanceStopped {
 			continue
 		}
-		if _, err := p.Shell(t.Context(), in); err == nil {
+		if _, err := p.Shell(t.Context(), in, providers.Keys{}); err == nil {
 			t.Error("a shell on a stopped node")
 		}
 		if err := p.Start(t.Context(), in.InstanceRef); err != nil {

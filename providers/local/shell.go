@@ -27,7 +27,7 @@ func passed() []string {
 const outputGrace = 2 * time.Second
 
 // Shell runs commands as processes of this host that belong to the node.
-func (p *Provider) Shell(ctx context.Context, in providers.Instance) (providers.Shell, error) {
+func (p *Provider) Shell(ctx context.Context, in providers.Instance, _ providers.Keys) (providers.Shell, error) {
 	if !validID(in.ID) {
 		return nil, fault("shell", providers.NotFound, "no-such-instance", fmt.Errorf("no instance %q", in.ID))
 	}

@@ -22,7 +22,7 @@ func (s *suite) shell() {
 	}
 	in := s.create(s.request("shell"))
 	in = s.running(in.ID)
-	sh, err := sp.Shell(s.Context(), in)
+	sh, err := sp.Shell(s.Context(), in, s.c.Keys)
 	if err != nil {
 		s.Fatalf("open shell: %v", err)
 	}

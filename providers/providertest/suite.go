@@ -26,6 +26,8 @@ type Config struct {
 	Faults func(t *testing.T, kind providers.Kind) providers.Provider
 	// Stranger plants a machine of another installation and returns its id; nil when the place has no such thing.
 	Stranger func(t *testing.T, p providers.Provider) string
+	// Keys open the machines of the place; the zero value where it needs none.
+	Keys providers.Keys
 	// Many is how many machines the listing test makes; 0 = 2500, or 3 when Live.
 	Many int
 	// Live says that machines cost money: few are made.
@@ -92,6 +94,7 @@ func (s *suite) request(token string) providers.CreateRequest {
 	s.made = append(s.made, tok)
 	return providers.CreateRequest{
 		Token: tok, Name: "providertest-head", Spec: s.c.Spec(),
+		Keys: s.c.Keys,
 		Tags: providers.Tags{Installation: installation, ClusterID: "c1", ClusterName: "providertest", NodeID: token, Attempt: 1, Epoch: 7, Owner: "me"},
 	}
 }

@@ -787,7 +787,9 @@ type Candidate struct {
 	MemoryGb         float64                `protobuf:"fixed64,8,opt,name=memory_gb,json=memoryGb,proto3" json:"memory_gb,omitempty"`
 	HourlyPrice      float64                `protobuf:"fixed64,9,opt,name=hourly_price,json=hourlyPrice,proto3" json:"hourly_price,omitempty"` // USD per node
 	Spot             bool                   `protobuf:"varint,10,opt,name=spot,proto3" json:"spot,omitempty"`
-	Wanted           *Resources             `protobuf:"bytes,11,opt,name=wanted,proto3" json:"wanted,omitempty"` // the alternative it satisfies
+	Wanted           *Resources             `protobuf:"bytes,11,opt,name=wanted,proto3" json:"wanted,omitempty"`                                  // the alternative it satisfies
+	PriceUnknown     bool                   `protobuf:"varint,12,opt,name=price_unknown,json=priceUnknown,proto3" json:"price_unknown,omitempty"` // hourly_price is not known: it is not free
+	PriceDated       string                 `protobuf:"bytes,13,opt,name=price_dated,json=priceDated,proto3" json:"price_dated,omitempty"`        // day on which the price was seen, YYYY-MM-DD; "" = not told
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -897,6 +899,20 @@ func (x *Candidate) GetWanted() *Resources {
 		return x.Wanted
 	}
 	return nil
+}
+
+func (x *Candidate) GetPriceUnknown() bool {
+	if x != nil {
+		return x.PriceUnknown
+	}
+	return false
+}
+
+func (x *Candidate) GetPriceDated() string {
+	if x != nil {
+		return x.PriceDated
+	}
+	return ""
 }
 
 type Autostop struct {
@@ -1634,6 +1650,8 @@ type Cluster struct {
 	Generation     uint64                 `protobuf:"varint,28,opt,name=generation,proto3" json:"generation,omitempty"`                                 // grows with every change of desired
 	LastEvent      string                 `protobuf:"bytes,29,opt,name=last_event,json=lastEvent,proto3" json:"last_event,omitempty"`                   // one line for status -v
 	Purge          bool                   `protobuf:"varint,30,opt,name=purge,proto3" json:"purge,omitempty"`                                           // API: forget machines whose deletion the provider refuses
+	Blocks         []*Block               `protobuf:"bytes,31,rep,name=blocks,proto3" json:"blocks,omitempty"`                                          // plan: what is not tried again before its time
+	Adopted        bool                   `protobuf:"varint,32,opt,name=adopted,proto3" json:"adopted,omitempty"`                                       // taken over from the tags of machines that the store did not know
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1878,6 +1896,121 @@ func (x *Cluster) GetPurge() bool {
 	return false
 }
 
+func (x *Cluster) GetBlocks() []*Block {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *Cluster) GetAdopted() bool {
+	if x != nil {
+		return x.Adopted
+	}
+	return false
+}
+
+// Block keeps the planner from places that refused; empty fields mean any.
+type Block struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Provider      string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	Region        string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	Zone          string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	InstanceType  string                 `protobuf:"bytes,4,opt,name=instance_type,json=instanceType,proto3" json:"instance_type,omitempty"`
+	Accelerator   string                 `protobuf:"bytes,5,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
+	Market        int32                  `protobuf:"varint,6,opt,name=market,proto3" json:"market,omitempty"`                  // 0 = any, 1 = on demand, 2 = spot
+	UntilMs       int64                  `protobuf:"varint,7,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"` // 0 = for the rest of this launch
+	Failure       *Failure               `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`                 // why
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Block) Reset() {
+	*x = Block{}
+	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Block) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Block) ProtoMessage() {}
+
+func (x *Block) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Block.ProtoReflect.Descriptor instead.
+func (*Block) Descriptor() ([]byte, []int) {
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Block) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Block) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Block) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Block) GetInstanceType() string {
+	if x != nil {
+		return x.InstanceType
+	}
+	return ""
+}
+
+func (x *Block) GetAccelerator() string {
+	if x != nil {
+		return x.Accelerator
+	}
+	return ""
+}
+
+func (x *Block) GetMarket() int32 {
+	if x != nil {
+		return x.Market
+	}
+	return 0
+}
+
+func (x *Block) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Block) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1902,15 +2035,17 @@ type Node struct {
 	DeadlineMs    int64                  `protobuf:"varint,20,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"` // the bill ends here without us
 	Gpus          float64                `protobuf:"fixed64,21,opt,name=gpus,proto3" json:"gpus,omitempty"`                              // found by the agent
 	Cpus          float64                `protobuf:"fixed64,22,opt,name=cpus,proto3" json:"cpus,omitempty"`
-	Session       bool                   `protobuf:"varint,23,opt,name=session,proto3" json:"session,omitempty"` // an agent session is open now
-	Name          string                 `protobuf:"bytes,24,opt,name=name,proto3" json:"name,omitempty"`        // <cluster>-head | <cluster>-worker<N>
+	Session       bool                   `protobuf:"varint,23,opt,name=session,proto3" json:"session,omitempty"`                                  // an agent session is open now
+	Name          string                 `protobuf:"bytes,24,opt,name=name,proto3" json:"name,omitempty"`                                         // <cluster>-head | <cluster>-worker<N>
+	PublicAddress string                 `protobuf:"bytes,25,opt,name=public_address,json=publicAddress,proto3" json:"public_address,omitempty"`  // where we reach it when that is not address
+	PoweroffKeeps bool                   `protobuf:"varint,26,opt,name=poweroff_keeps,json=poweroffKeeps,proto3" json:"poweroff_keeps,omitempty"` // as last set at the place: a shutdown from within stops it and keeps its disk
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	mi := &file_sky_state_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2057,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	mi := &file_sky_state_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2070,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Node) GetId() string {
@@ -2106,6 +2241,20 @@ func (x *Node) GetName() string {
 	return ""
 }
 
+func (x *Node) GetPublicAddress() string {
+	if x != nil {
+		return x.PublicAddress
+	}
+	return ""
+}
+
+func (x *Node) GetPoweroffKeeps() bool {
+	if x != nil {
+		return x.PoweroffKeeps
+	}
+	return false
+}
+
 // Intent is written before a create call and outlives it as a tombstone.
 type Intent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2128,7 +2277,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[14]
+	mi := &file_sky_state_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2289,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[14]
+	mi := &file_sky_state_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2302,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Intent) GetNodeId() string {
@@ -2272,7 +2421,7 @@ type Rank struct {
 
 func (x *Rank) Reset() {
 	*x = Rank{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[15]
+	mi := &file_sky_state_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2433,7 @@ func (x *Rank) String() string {
 func (*Rank) ProtoMessage() {}
 
 func (x *Rank) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[15]
+	mi := &file_sky_state_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2446,7 @@ func (x *Rank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rank.ProtoReflect.Descriptor instead.
 func (*Rank) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Rank) GetSlot() int32 {
@@ -2433,7 +2582,7 @@ type StoredFile struct {
 
 func (x *StoredFile) Reset() {
 	*x = StoredFile{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[16]
+	mi := &file_sky_state_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2594,7 @@ func (x *StoredFile) String() string {
 func (*StoredFile) ProtoMessage() {}
 
 func (x *StoredFile) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[16]
+	mi := &file_sky_state_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2607,7 @@ func (x *StoredFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredFile.ProtoReflect.Descriptor instead.
 func (*StoredFile) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StoredFile) GetName() string {
@@ -2514,7 +2663,7 @@ type SuiteResult struct {
 
 func (x *SuiteResult) Reset() {
 	*x = SuiteResult{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[17]
+	mi := &file_sky_state_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2526,7 +2675,7 @@ func (x *SuiteResult) String() string {
 func (*SuiteResult) ProtoMessage() {}
 
 func (x *SuiteResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[17]
+	mi := &file_sky_state_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2539,7 +2688,7 @@ func (x *SuiteResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuiteResult.ProtoReflect.Descriptor instead.
 func (*SuiteResult) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SuiteResult) GetName() string {
@@ -2626,7 +2775,7 @@ type ConditionRow struct {
 
 func (x *ConditionRow) Reset() {
 	*x = ConditionRow{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[18]
+	mi := &file_sky_state_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +2787,7 @@ func (x *ConditionRow) String() string {
 func (*ConditionRow) ProtoMessage() {}
 
 func (x *ConditionRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[18]
+	mi := &file_sky_state_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +2800,7 @@ func (x *ConditionRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConditionRow.ProtoReflect.Descriptor instead.
 func (*ConditionRow) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConditionRow) GetCheck() string {
@@ -2724,7 +2873,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[19]
+	mi := &file_sky_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2885,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[19]
+	mi := &file_sky_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2898,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Job) GetId() string {
@@ -2951,7 +3100,7 @@ type SecretMap struct {
 
 func (x *SecretMap) Reset() {
 	*x = SecretMap{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[20]
+	mi := &file_sky_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2963,7 +3112,7 @@ func (x *SecretMap) String() string {
 func (*SecretMap) ProtoMessage() {}
 
 func (x *SecretMap) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[20]
+	mi := &file_sky_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2976,7 +3125,7 @@ func (x *SecretMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretMap.ProtoReflect.Descriptor instead.
 func (*SecretMap) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SecretMap) GetValues() map[string]string {
@@ -3005,7 +3154,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[21]
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3017,7 +3166,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[21]
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3030,7 +3179,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Event) GetRev() uint64 {
@@ -3138,7 +3287,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x0fmax_hourly_cost\x18\x12 \x01(\x01R\rmaxHourlyCost\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe0\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa6\x03\n" +
 	"\tCandidate\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x12\n" +
@@ -3151,7 +3300,10 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\fhourly_price\x18\t \x01(\x01R\vhourlyPrice\x12\x12\n" +
 	"\x04spot\x18\n" +
 	" \x01(\bR\x04spot\x12/\n" +
-	"\x06wanted\x18\v \x01(\v2\x17.sky.state.v1.ResourcesR\x06wanted\"\xa6\x01\n" +
+	"\x06wanted\x18\v \x01(\v2\x17.sky.state.v1.ResourcesR\x06wanted\x12#\n" +
+	"\rprice_unknown\x18\f \x01(\bR\fpriceUnknown\x12\x1f\n" +
+	"\vprice_dated\x18\r \x01(\tR\n" +
+	"priceDated\"\xa6\x01\n" +
 	"\bAutostop\x12\x18\n" +
 	"\aenabled\x18\x01 \x01(\bR\aenabled\x12!\n" +
 	"\fidle_minutes\x18\x02 \x01(\x05R\vidleMinutes\x12\x12\n" +
@@ -3214,7 +3366,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\x12!\n" +
 	"\fhourly_price\x18\x03 \x01(\x01R\vhourlyPrice\x12\x14\n" +
-	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\"\xb4\b\n" +
+	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\"\xfb\b\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3253,7 +3405,18 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"generation\x12\x1d\n" +
 	"\n" +
 	"last_event\x18\x1d \x01(\tR\tlastEvent\x12\x14\n" +
-	"\x05purge\x18\x1e \x01(\bR\x05purge\"\xee\x05\n" +
+	"\x05purge\x18\x1e \x01(\bR\x05purge\x12+\n" +
+	"\x06blocks\x18\x1f \x03(\v2\x13.sky.state.v1.BlockR\x06blocks\x12\x18\n" +
+	"\aadopted\x18  \x01(\bR\aadopted\"\xfa\x01\n" +
+	"\x05Block\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12#\n" +
+	"\rinstance_type\x18\x04 \x01(\tR\finstanceType\x12 \n" +
+	"\vaccelerator\x18\x05 \x01(\tR\vaccelerator\x12\x16\n" +
+	"\x06market\x18\x06 \x01(\x05R\x06market\x12\x19\n" +
+	"\buntil_ms\x18\a \x01(\x03R\auntilMs\x12/\n" +
+	"\afailure\x18\b \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xbc\x06\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3284,7 +3447,9 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x04gpus\x18\x15 \x01(\x01R\x04gpus\x12\x12\n" +
 	"\x04cpus\x18\x16 \x01(\x01R\x04cpus\x12\x18\n" +
 	"\asession\x18\x17 \x01(\bR\asession\x12\x12\n" +
-	"\x04name\x18\x18 \x01(\tR\x04name\"\xf9\x02\n" +
+	"\x04name\x18\x18 \x01(\tR\x04name\x12%\n" +
+	"\x0epublic_address\x18\x19 \x01(\tR\rpublicAddress\x12%\n" +
+	"\x0epoweroff_keeps\x18\x1a \x01(\bR\rpoweroffKeeps\"\xf9\x02\n" +
 	"\x06Intent\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12/\n" +
@@ -3501,7 +3666,7 @@ func file_sky_state_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_sky_state_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_sky_state_v1_state_proto_goTypes = []any{
 	(NodePhase)(0),           // 0: sky.state.v1.NodePhase
 	(NodeDesired)(0),         // 1: sky.state.v1.NodeDesired
@@ -3523,25 +3688,26 @@ var file_sky_state_v1_state_proto_goTypes = []any{
 	(*PlacementAttempt)(nil), // 17: sky.state.v1.PlacementAttempt
 	(*BillingInterval)(nil),  // 18: sky.state.v1.BillingInterval
 	(*Cluster)(nil),          // 19: sky.state.v1.Cluster
-	(*Node)(nil),             // 20: sky.state.v1.Node
-	(*Intent)(nil),           // 21: sky.state.v1.Intent
-	(*Rank)(nil),             // 22: sky.state.v1.Rank
-	(*StoredFile)(nil),       // 23: sky.state.v1.StoredFile
-	(*SuiteResult)(nil),      // 24: sky.state.v1.SuiteResult
-	(*ConditionRow)(nil),     // 25: sky.state.v1.ConditionRow
-	(*Job)(nil),              // 26: sky.state.v1.Job
-	(*SecretMap)(nil),        // 27: sky.state.v1.SecretMap
-	(*Event)(nil),            // 28: sky.state.v1.Event
-	nil,                      // 29: sky.state.v1.Resources.LabelsEntry
-	nil,                      // 30: sky.state.v1.TaskSpec.EnvsEntry
-	nil,                      // 31: sky.state.v1.Job.MetricsEntry
-	nil,                      // 32: sky.state.v1.SecretMap.ValuesEntry
+	(*Block)(nil),            // 20: sky.state.v1.Block
+	(*Node)(nil),             // 21: sky.state.v1.Node
+	(*Intent)(nil),           // 22: sky.state.v1.Intent
+	(*Rank)(nil),             // 23: sky.state.v1.Rank
+	(*StoredFile)(nil),       // 24: sky.state.v1.StoredFile
+	(*SuiteResult)(nil),      // 25: sky.state.v1.SuiteResult
+	(*ConditionRow)(nil),     // 26: sky.state.v1.ConditionRow
+	(*Job)(nil),              // 27: sky.state.v1.Job
+	(*SecretMap)(nil),        // 28: sky.state.v1.SecretMap
+	(*Event)(nil),            // 29: sky.state.v1.Event
+	nil,                      // 30: sky.state.v1.Resources.LabelsEntry
+	nil,                      // 31: sky.state.v1.TaskSpec.EnvsEntry
+	nil,                      // 32: sky.state.v1.Job.MetricsEntry
+	nil,                      // 33: sky.state.v1.SecretMap.ValuesEntry
 }
 var file_sky_state_v1_state_proto_depIdxs = []int32{
 	5,  // 0: sky.state.v1.Failure.kind:type_name -> sky.state.v1.FailureKind
-	29, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
+	30, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
 	8,  // 2: sky.state.v1.Candidate.wanted:type_name -> sky.state.v1.Resources
-	30, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
+	31, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
 	12, // 4: sky.state.v1.TaskSpec.workdir:type_name -> sky.state.v1.FileTree
 	13, // 5: sky.state.v1.TaskSpec.git:type_name -> sky.state.v1.GitSource
 	12, // 6: sky.state.v1.TaskSpec.mounts:type_name -> sky.state.v1.FileTree
@@ -3559,27 +3725,29 @@ var file_sky_state_v1_state_proto_depIdxs = []int32{
 	7,  // 18: sky.state.v1.Cluster.failure:type_name -> sky.state.v1.Failure
 	17, // 19: sky.state.v1.Cluster.attempts:type_name -> sky.state.v1.PlacementAttempt
 	18, // 20: sky.state.v1.Cluster.billing:type_name -> sky.state.v1.BillingInterval
-	1,  // 21: sky.state.v1.Node.desired:type_name -> sky.state.v1.NodeDesired
-	0,  // 22: sky.state.v1.Node.phase:type_name -> sky.state.v1.NodePhase
-	9,  // 23: sky.state.v1.Node.candidate:type_name -> sky.state.v1.Candidate
-	7,  // 24: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
-	6,  // 25: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
-	4,  // 26: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
-	7,  // 27: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
-	25, // 28: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
-	16, // 29: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
-	3,  // 30: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
-	22, // 31: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
-	7,  // 32: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
-	23, // 33: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
-	24, // 34: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
-	31, // 35: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
-	32, // 36: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	20, // 21: sky.state.v1.Cluster.blocks:type_name -> sky.state.v1.Block
+	7,  // 22: sky.state.v1.Block.failure:type_name -> sky.state.v1.Failure
+	1,  // 23: sky.state.v1.Node.desired:type_name -> sky.state.v1.NodeDesired
+	0,  // 24: sky.state.v1.Node.phase:type_name -> sky.state.v1.NodePhase
+	9,  // 25: sky.state.v1.Node.candidate:type_name -> sky.state.v1.Candidate
+	7,  // 26: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
+	6,  // 27: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
+	4,  // 28: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
+	7,  // 29: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
+	26, // 30: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
+	16, // 31: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
+	3,  // 32: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
+	23, // 33: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
+	7,  // 34: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
+	24, // 35: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
+	25, // 36: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
+	32, // 37: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
+	33, // 38: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_sky_state_v1_state_proto_init() }
@@ -3593,7 +3761,7 @@ func file_sky_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_state_v1_state_proto_rawDesc), len(file_sky_state_v1_state_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
