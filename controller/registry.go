@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -60,12 +61,48 @@ func (r *registry) Enabled(context.Context) []string {
 	return ns
 }
 
-func (r *registry) enabled(name string) bool {
-	p, named := r.conf.Providers[name]
-	if named && p.Enabled != nil {
-		return *p.Enabled
+func (r *registry) enabled(name string) bool { return r.WhyDisabled(name) == nil }
+
+// WhyDisabled says why a provider may not be used; nil when it may: it is turned on in the configuration, or is by default,
+// or credentials for it are at hand.
+func (r *registry) WhyDisabled(name string) error {
+	no := func(format string, args ...any) error {
+		return &providers.Error{Provider: name, Op: "check", Kind: providers.Auth, Scope: providers.ScopeProvider, Code: "disabled",
+			Err: fmt.Errorf(format, args...), Hint: fmt.Sprintf("write `providers: {%s: {enabled: true}}` in %s/config.yaml", name, r.home)}
 	}
-	return named || r.table[name].ByDefault
+	p, named := r.conf.Providers[name]
+	f := r.table[name]
+	switch {
+	case named && p.Enabled != nil && *p.Enabled:
+		return nil
+	case named && p.Enabled != nil:
+		return no("turned off in the configuration")
+	case named, f.ByDefault:
+		return nil
+	case f.Found == nil:
+		return no("not turned on in the configuration")
+	}
+	return f.Found(providers.Config{Home: r.home, Settings: r.settings(name)}, r.getenv)
+}
+
+// settings are those of a provider: of the environment, else of the configuration, else the default.
+func (r *registry) settings(name string) map[string]string {
+	out := map[string]string{}
+	for _, o := range r.table[name].Options {
+		if o.Default != "" {
+			out[o.Name] = o.Default
+		}
+	}
+	maps.Copy(out, r.conf.Providers[name].Settings)
+	for _, o := range r.table[name].Options {
+		if o.Env == "" {
+			continue
+		}
+		if v, ok := r.getenv(o.Env); ok {
+			out[o.Name] = v
+		}
+	}
+	return out
 }
 
 // Get makes the provider of that name. A provider that is turned off can still be reached: its machines must be.
@@ -80,24 +117,7 @@ func (r *registry) Get(name string) (providers.Provider, error) {
 		return nil, &providers.Error{Provider: name, Op: "find", Kind: providers.Unsupported, Scope: providers.ScopeProvider, Code: "NO_PROVIDER",
 			Err: fmt.Errorf("this build has no such provider"), Hint: "see `sky check`"}
 	}
-	settings := map[string]string{}
-	for _, o := range f.Options {
-		if o.Default != "" {
-			settings[o.Name] = o.Default
-		}
-	}
-	for k, v := range r.conf.Providers[name].Settings {
-		settings[k] = v
-	}
-	for _, o := range f.Options {
-		if o.Env == "" {
-			continue
-		}
-		if v, ok := r.getenv(o.Env); ok {
-			settings[o.Name] = v
-		}
-	}
-	p, err := f.New(context.Background(), providers.Config{Home: r.home, Settings: settings})
+	p, err := f.New(context.Background(), providers.Config{Home: r.home, Settings: r.settings(name)})
 	if err != nil {
 		return nil, fmt.Errorf("set up provider %s: %w", name, err)
 	}

@@ -301,6 +301,10 @@ type Factory struct {
 	New     func(ctx context.Context, c Config) (Provider, error)
 	// ByDefault reports whether the provider is enabled without being named in the config.
 	ByDefault bool
+	// Found reports whether credentials are at hand, for a provider that is enabled without being named in the config when
+	// they are. It reads the environment and files, quickly; it uses no network. What it answers otherwise is an *Error of
+	// kind Auth whose Hint is the command that gets credentials. nil = the provider is not looked for.
+	Found func(c Config, getenv func(string) (string, bool)) error
 }
 
 // CandidateSpec turns the chosen candidate into a create call's spec.

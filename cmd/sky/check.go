@@ -40,8 +40,12 @@ func newCheckCmd(a *app) *cobra.Command {
 				} else if len(args) > 0 {
 					bad = true
 				}
+				missing := []map[string]any{}
+				for _, m := range i.GetMissing() {
+					missing = append(missing, map[string]any{"name": m.GetName(), "for": m.GetPurpose(), "fix": m.GetFix()})
+				}
 				list = append(list, map[string]any{"name": i.GetName(), "enabled": i.GetEnabled(), "capabilities": append([]string{}, i.GetCapabilities()...),
-					"reason": i.GetReason(), "hint": i.GetHint(), "identity": i.GetIdentity()})
+					"reason": i.GetReason(), "hint": i.GetHint(), "identity": i.GetIdentity(), "missing": missing, "notes": append([]string{}, i.GetNotes()...)})
 			}
 			if len(enabled) == 0 {
 				bad = true
@@ -52,18 +56,7 @@ func newCheckCmd(a *app) *cobra.Command {
 				}
 			} else {
 				for _, i := range r.GetInfra() {
-					if i.GetEnabled() {
-						a.say("  %s: %s [%s]", infraName(i.GetName()), a.style(styleGreen, "enabled"), strings.Join(i.GetCapabilities(), ", "))
-						if i.GetIdentity() != "" && verbose {
-							a.say("    as %s", i.GetIdentity())
-						}
-						continue
-					}
-					a.say("  %s: %s", infraName(i.GetName()), a.style(styleAmber, "disabled"))
-					a.say("    Reason: %s", i.GetReason())
-					if h := hintText(i.GetHint()); h != "" {
-						a.say("    %s", h)
-					}
+					a.sayInfra(i, verbose)
 				}
 				list := strings.Join(enabled, ", ")
 				if len(enabled) == 0 {
@@ -82,4 +75,30 @@ func newCheckCmd(a *app) *cobra.Command {
 	_ = cmd.Flags().MarkHidden("workspace")
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// sayInfra shows one place: whether it can be used, else why not, and every missing permission with what grants it.
+func (a *app) sayInfra(i *controlv1.InfraCheck, verbose bool) {
+	if i.GetEnabled() {
+		a.say("  %s: %s [%s]", infraName(i.GetName()), a.style(styleGreen, "enabled"), strings.Join(i.GetCapabilities(), ", "))
+	} else {
+		a.say("  %s: %s", infraName(i.GetName()), a.style(styleAmber, "disabled"))
+		a.say("    Reason: %s", i.GetReason())
+		if h := hintText(i.GetHint()); h != "" {
+			a.say("    %s", h)
+		}
+	}
+	if i.GetIdentity() != "" && (verbose || len(i.GetMissing()) > 0) {
+		a.say("    as %s", i.GetIdentity())
+	}
+	for n, m := range i.GetMissing() {
+		a.say("    %s: %s", a.style(styleAmber, m.GetName()), m.GetPurpose())
+		// Permissions that one command grants are named together, then the command.
+		if all := i.GetMissing(); m.GetFix() != "" && (n+1 == len(all) || all[n+1].GetFix() != m.GetFix()) {
+			a.say("      Fix: %s", m.GetFix())
+		}
+	}
+	for _, s := range i.GetNotes() {
+		a.say("    %s", s)
+	}
 }

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 
 	"aloft/controller/state"
 	"aloft/controller/store"
@@ -53,37 +55,62 @@ func (s *Server) Check(ctx context.Context, r *controlv1.CheckRequest) (*control
 		}
 	}
 	out := &controlv1.CheckResponse{}
-	enabled := map[string]bool{}
-	for _, n := range s.o.Providers.Enabled(ctx) {
-		enabled[n] = true
+	out.Infra = make([]*controlv1.InfraCheck, len(names))
+	var wg sync.WaitGroup
+	for i, n := range names {
+		wg.Go(func() { out.Infra[i] = s.checkInfra(ctx, n) })
 	}
-	for _, n := range names {
-		c := &controlv1.InfraCheck{Name: n}
-		p, err := s.o.Providers.Get(n)
-		switch {
-		case err != nil:
-			c.Reason = err.Error()
-		default:
-			c.Enabled, c.Capabilities = true, []string{"compute"}
-			if ac, ok := p.(providers.AccountChecker); ok {
-				acc, err := ac.CheckAccount(ctx)
-				if err != nil {
-					c.Enabled, c.Capabilities, c.Reason = false, nil, err.Error()
-				} else {
-					c.Identity = acc.Identity
-					if len(acc.Capabilities) > 0 {
-						c.Capabilities = acc.Capabilities
-					}
-				}
-			}
-			if c.Enabled && !enabled[n] {
-				c.Enabled, c.Capabilities = false, nil
-				c.Reason = "turned off in the configuration"
+	wg.Wait()
+	return out, nil
+}
+
+// checkInfra says whether one provider can be used: it is turned on, has credentials, they are accepted, and nothing that it
+// needs is forbidden to them.
+func (s *Server) checkInfra(ctx context.Context, name string) *controlv1.InfraCheck {
+	c := &controlv1.InfraCheck{Name: name}
+	no := func(err error) *controlv1.InfraCheck {
+		c.Reason = err.Error()
+		var e *providers.Error
+		if errors.As(err, &e) {
+			c.Hint = e.Hint
+			if e.Err != nil {
+				c.Reason = e.Err.Error() // which place it is is said already
 			}
 		}
-		out.Infra = append(out.Infra, c)
+		return c
 	}
-	return out, nil
+	if err := s.o.Providers.WhyDisabled(name); err != nil {
+		return no(err)
+	}
+	p, err := s.o.Providers.Get(name)
+	if err != nil {
+		return no(err)
+	}
+	ac, ok := p.(providers.AccountChecker)
+	if !ok {
+		c.Enabled, c.Capabilities = true, []string{"compute"}
+		return c
+	}
+	acc, err := ac.CheckAccount(ctx)
+	if err != nil {
+		return no(err)
+	}
+	c.Identity, c.Notes = acc.Identity, acc.Notes
+	for _, m := range acc.Missing {
+		c.Missing = append(c.Missing, &controlv1.MissingPermission{Name: m.Name, Purpose: m.For, Fix: m.Fix})
+	}
+	switch n := len(c.Missing); n {
+	case 0:
+		c.Enabled, c.Capabilities = true, acc.Capabilities
+		if len(c.Capabilities) == 0 {
+			c.Capabilities = []string{"compute"}
+		}
+	case 1:
+		c.Reason = "a permission is missing"
+	default:
+		c.Reason = fmt.Sprintf("%d permissions are missing", n)
+	}
+	return c
 }
 
 // Offers lists accelerators that enabled providers sell, the cheapest first.

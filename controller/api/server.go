@@ -33,6 +33,8 @@ type Providers interface {
 	Get(name string) (providers.Provider, error)
 	// Enabled lists the providers that may be used, in order of preference.
 	Enabled(ctx context.Context) []string
+	// WhyDisabled says why a provider may not be used, as an error with a hint where there is one; nil when it may.
+	WhyDisabled(name string) error
 	// Default is the provider used when a task asks for none and no cloud is enabled; "" = none.
 	Default() string
 }

@@ -2672,6 +2672,8 @@ type InfraCheck struct {
 	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	Hint          string                 `protobuf:"bytes,5,opt,name=hint,proto3" json:"hint,omitempty"`
 	Identity      string                 `protobuf:"bytes,6,opt,name=identity,proto3" json:"identity,omitempty"`
+	Missing       []*MissingPermission   `protobuf:"bytes,7,rep,name=missing,proto3" json:"missing,omitempty"` // with any, the infra is not enabled
+	Notes         []string               `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`     // a sentence each
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2748,6 +2750,80 @@ func (x *InfraCheck) GetIdentity() string {
 	return ""
 }
 
+func (x *InfraCheck) GetMissing() []*MissingPermission {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+func (x *InfraCheck) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+type MissingPermission struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // the vendor's word
+	Purpose       string                 `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Fix           string                 `protobuf:"bytes,3,opt,name=fix,proto3" json:"fix,omitempty"` // the command that grants it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MissingPermission) Reset() {
+	*x = MissingPermission{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MissingPermission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MissingPermission) ProtoMessage() {}
+
+func (x *MissingPermission) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MissingPermission.ProtoReflect.Descriptor instead.
+func (*MissingPermission) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *MissingPermission) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MissingPermission) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *MissingPermission) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
 type CheckResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Infra         []*InfraCheck          `protobuf:"bytes,1,rep,name=infra,proto3" json:"infra,omitempty"`
@@ -2757,7 +2833,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	mi := &file_sky_control_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2769,7 +2845,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	mi := &file_sky_control_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2782,7 +2858,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CheckResponse) GetInfra() []*InfraCheck {
@@ -2804,7 +2880,7 @@ type OffersRequest struct {
 
 func (x *OffersRequest) Reset() {
 	*x = OffersRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[40]
+	mi := &file_sky_control_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +2892,7 @@ func (x *OffersRequest) String() string {
 func (*OffersRequest) ProtoMessage() {}
 
 func (x *OffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[40]
+	mi := &file_sky_control_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +2905,7 @@ func (x *OffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffersRequest.ProtoReflect.Descriptor instead.
 func (*OffersRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *OffersRequest) GetAccelerator() string {
@@ -2869,7 +2945,7 @@ type OffersResponse struct {
 
 func (x *OffersResponse) Reset() {
 	*x = OffersResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[41]
+	mi := &file_sky_control_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +2957,7 @@ func (x *OffersResponse) String() string {
 func (*OffersResponse) ProtoMessage() {}
 
 func (x *OffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[41]
+	mi := &file_sky_control_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +2970,7 @@ func (x *OffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffersResponse.ProtoReflect.Descriptor instead.
 func (*OffersResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OffersResponse) GetOffers() []*v1.Candidate {
@@ -2913,7 +2989,7 @@ type GcRequest struct {
 
 func (x *GcRequest) Reset() {
 	*x = GcRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[42]
+	mi := &file_sky_control_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3001,7 @@ func (x *GcRequest) String() string {
 func (*GcRequest) ProtoMessage() {}
 
 func (x *GcRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[42]
+	mi := &file_sky_control_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3014,7 @@ func (x *GcRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcRequest.ProtoReflect.Descriptor instead.
 func (*GcRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GcRequest) GetDelete() bool {
@@ -2965,7 +3041,7 @@ type Orphan struct {
 
 func (x *Orphan) Reset() {
 	*x = Orphan{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[43]
+	mi := &file_sky_control_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2977,7 +3053,7 @@ func (x *Orphan) String() string {
 func (*Orphan) ProtoMessage() {}
 
 func (x *Orphan) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[43]
+	mi := &file_sky_control_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2990,7 +3066,7 @@ func (x *Orphan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orphan.ProtoReflect.Descriptor instead.
 func (*Orphan) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Orphan) GetProvider() string {
@@ -3068,7 +3144,7 @@ type GcResponse struct {
 
 func (x *GcResponse) Reset() {
 	*x = GcResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[44]
+	mi := &file_sky_control_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3080,7 +3156,7 @@ func (x *GcResponse) String() string {
 func (*GcResponse) ProtoMessage() {}
 
 func (x *GcResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[44]
+	mi := &file_sky_control_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3093,7 +3169,7 @@ func (x *GcResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcResponse.ProtoReflect.Descriptor instead.
 func (*GcResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GcResponse) GetOrphans() []*Orphan {
@@ -3134,7 +3210,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[45]
+	mi := &file_sky_control_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3146,7 +3222,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[45]
+	mi := &file_sky_control_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3159,7 +3235,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WhyRequest) GetProject() string {
@@ -3189,7 +3265,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[46]
+	mi := &file_sky_control_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3201,7 +3277,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[46]
+	mi := &file_sky_control_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3214,7 +3290,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WhyResponse) GetSubject() string {
@@ -3262,7 +3338,7 @@ type CostReportRequest struct {
 
 func (x *CostReportRequest) Reset() {
 	*x = CostReportRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[47]
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3274,7 +3350,7 @@ func (x *CostReportRequest) String() string {
 func (*CostReportRequest) ProtoMessage() {}
 
 func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[47]
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3287,7 +3363,7 @@ func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportRequest.ProtoReflect.Descriptor instead.
 func (*CostReportRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CostReportRequest) GetProject() string {
@@ -3319,7 +3395,7 @@ type CostRow struct {
 
 func (x *CostRow) Reset() {
 	*x = CostRow{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3331,7 +3407,7 @@ func (x *CostRow) String() string {
 func (*CostRow) ProtoMessage() {}
 
 func (x *CostRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3344,7 +3420,7 @@ func (x *CostRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostRow.ProtoReflect.Descriptor instead.
 func (*CostRow) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *CostRow) GetName() string {
@@ -3406,7 +3482,7 @@ type CostReportResponse struct {
 
 func (x *CostReportResponse) Reset() {
 	*x = CostReportResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[49]
+	mi := &file_sky_control_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3494,7 @@ func (x *CostReportResponse) String() string {
 func (*CostReportResponse) ProtoMessage() {}
 
 func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[49]
+	mi := &file_sky_control_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3507,7 @@ func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportResponse.ProtoReflect.Descriptor instead.
 func (*CostReportResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *CostReportResponse) GetRows() []*CostRow {
@@ -3667,7 +3743,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x04R\x05total\"$\n" +
 	"\fCheckRequest\x12\x14\n" +
-	"\x05infra\x18\x01 \x03(\tR\x05infra\"\xa6\x01\n" +
+	"\x05infra\x18\x01 \x03(\tR\x05infra\"\xf9\x01\n" +
 	"\n" +
 	"InfraCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -3675,7 +3751,13 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\fcapabilities\x18\x03 \x03(\tR\fcapabilities\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04hint\x18\x05 \x01(\tR\x04hint\x12\x1a\n" +
-	"\bidentity\x18\x06 \x01(\tR\bidentity\"A\n" +
+	"\bidentity\x18\x06 \x01(\tR\bidentity\x12;\n" +
+	"\amissing\x18\a \x03(\v2!.sky.control.v1.MissingPermissionR\amissing\x12\x14\n" +
+	"\x05notes\x18\b \x03(\tR\x05notes\"S\n" +
+	"\x11MissingPermission\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\apurpose\x18\x02 \x01(\tR\apurpose\x12\x10\n" +
+	"\x03fix\x18\x03 \x01(\tR\x03fix\"A\n" +
 	"\rCheckResponse\x120\n" +
 	"\x05infra\x18\x01 \x03(\v2\x1a.sky.control.v1.InfraCheckR\x05infra\"~\n" +
 	"\rOffersRequest\x12 \n" +
@@ -3769,7 +3851,7 @@ func file_sky_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_sky_control_v1_control_proto_rawDescData
 }
 
-var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
+var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_sky_control_v1_control_proto_goTypes = []any{
 	(*InfoRequest)(nil),         // 0: sky.control.v1.InfoRequest
 	(*InfoResponse)(nil),        // 1: sky.control.v1.InfoResponse
@@ -3810,54 +3892,55 @@ var file_sky_control_v1_control_proto_goTypes = []any{
 	(*BlobData)(nil),            // 36: sky.control.v1.BlobData
 	(*CheckRequest)(nil),        // 37: sky.control.v1.CheckRequest
 	(*InfraCheck)(nil),          // 38: sky.control.v1.InfraCheck
-	(*CheckResponse)(nil),       // 39: sky.control.v1.CheckResponse
-	(*OffersRequest)(nil),       // 40: sky.control.v1.OffersRequest
-	(*OffersResponse)(nil),      // 41: sky.control.v1.OffersResponse
-	(*GcRequest)(nil),           // 42: sky.control.v1.GcRequest
-	(*Orphan)(nil),              // 43: sky.control.v1.Orphan
-	(*GcResponse)(nil),          // 44: sky.control.v1.GcResponse
-	(*WhyRequest)(nil),          // 45: sky.control.v1.WhyRequest
-	(*WhyResponse)(nil),         // 46: sky.control.v1.WhyResponse
-	(*CostReportRequest)(nil),   // 47: sky.control.v1.CostReportRequest
-	(*CostRow)(nil),             // 48: sky.control.v1.CostRow
-	(*CostReportResponse)(nil),  // 49: sky.control.v1.CostReportResponse
-	nil,                         // 50: sky.control.v1.LaunchRequest.SecretsEntry
-	nil,                         // 51: sky.control.v1.ExecRequest.SecretsEntry
-	(*v1.TaskSpec)(nil),         // 52: sky.state.v1.TaskSpec
-	(*v1.Autostop)(nil),         // 53: sky.state.v1.Autostop
-	(*v1.FileTree)(nil),         // 54: sky.state.v1.FileTree
-	(*v1.Candidate)(nil),        // 55: sky.state.v1.Candidate
-	(*v1.Failure)(nil),          // 56: sky.state.v1.Failure
-	(*v1.Cluster)(nil),          // 57: sky.state.v1.Cluster
-	(*v1.Node)(nil),             // 58: sky.state.v1.Node
-	(*v1.Job)(nil),              // 59: sky.state.v1.Job
-	(*v1.Event)(nil),            // 60: sky.state.v1.Event
-	(*v1.PlacementAttempt)(nil), // 61: sky.state.v1.PlacementAttempt
+	(*MissingPermission)(nil),   // 39: sky.control.v1.MissingPermission
+	(*CheckResponse)(nil),       // 40: sky.control.v1.CheckResponse
+	(*OffersRequest)(nil),       // 41: sky.control.v1.OffersRequest
+	(*OffersResponse)(nil),      // 42: sky.control.v1.OffersResponse
+	(*GcRequest)(nil),           // 43: sky.control.v1.GcRequest
+	(*Orphan)(nil),              // 44: sky.control.v1.Orphan
+	(*GcResponse)(nil),          // 45: sky.control.v1.GcResponse
+	(*WhyRequest)(nil),          // 46: sky.control.v1.WhyRequest
+	(*WhyResponse)(nil),         // 47: sky.control.v1.WhyResponse
+	(*CostReportRequest)(nil),   // 48: sky.control.v1.CostReportRequest
+	(*CostRow)(nil),             // 49: sky.control.v1.CostRow
+	(*CostReportResponse)(nil),  // 50: sky.control.v1.CostReportResponse
+	nil,                         // 51: sky.control.v1.LaunchRequest.SecretsEntry
+	nil,                         // 52: sky.control.v1.ExecRequest.SecretsEntry
+	(*v1.TaskSpec)(nil),         // 53: sky.state.v1.TaskSpec
+	(*v1.Autostop)(nil),         // 54: sky.state.v1.Autostop
+	(*v1.FileTree)(nil),         // 55: sky.state.v1.FileTree
+	(*v1.Candidate)(nil),        // 56: sky.state.v1.Candidate
+	(*v1.Failure)(nil),          // 57: sky.state.v1.Failure
+	(*v1.Cluster)(nil),          // 58: sky.state.v1.Cluster
+	(*v1.Node)(nil),             // 59: sky.state.v1.Node
+	(*v1.Job)(nil),              // 60: sky.state.v1.Job
+	(*v1.Event)(nil),            // 61: sky.state.v1.Event
+	(*v1.PlacementAttempt)(nil), // 62: sky.state.v1.PlacementAttempt
 }
 var file_sky_control_v1_control_proto_depIdxs = []int32{
-	52, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
-	50, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
-	53, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
-	54, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
-	52, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
-	51, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
-	52, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
-	55, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
+	53, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
+	51, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
+	54, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
+	55, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
+	53, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
+	52, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
+	53, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
+	56, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
 	11, // 8: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	53, // 9: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
+	54, // 9: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
 	11, // 10: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	53, // 11: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
-	56, // 12: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
+	54, // 11: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
+	57, // 12: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
 	14, // 13: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
-	57, // 14: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
-	58, // 15: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
+	58, // 14: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
+	59, // 15: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
 	16, // 16: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
-	59, // 17: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
+	60, // 17: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
 	19, // 18: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
 	21, // 19: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
 	19, // 20: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
 	16, // 21: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
-	60, // 22: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
+	61, // 22: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
 	16, // 23: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
 	19, // 24: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
 	28, // 25: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
@@ -3866,63 +3949,64 @@ var file_sky_control_v1_control_proto_depIdxs = []int32{
 	30, // 28: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
 	32, // 29: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
 	32, // 30: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
-	38, // 31: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
-	55, // 32: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
-	56, // 33: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
-	43, // 34: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
-	60, // 35: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
-	56, // 36: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
-	61, // 37: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
-	48, // 38: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
-	0,  // 39: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
-	2,  // 40: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
-	4,  // 41: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
-	5,  // 42: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
-	7,  // 43: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
-	9,  // 44: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
-	11, // 45: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
-	12, // 46: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
-	11, // 47: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
-	13, // 48: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
-	17, // 49: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
-	20, // 50: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
-	23, // 51: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
-	25, // 52: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
-	27, // 53: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
-	31, // 54: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
-	35, // 55: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
-	37, // 56: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
-	40, // 57: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
-	42, // 58: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
-	45, // 59: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
-	47, // 60: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
-	1,  // 61: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
-	3,  // 62: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
-	6,  // 63: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
-	6,  // 64: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
-	8,  // 65: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
-	10, // 66: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
-	15, // 67: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
-	15, // 68: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
-	15, // 69: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
-	15, // 70: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
-	18, // 71: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
-	22, // 72: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
-	24, // 73: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
-	26, // 74: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
-	29, // 75: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
-	34, // 76: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
-	36, // 77: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
-	39, // 78: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
-	41, // 79: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
-	44, // 80: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
-	46, // 81: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
-	49, // 82: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
-	61, // [61:83] is the sub-list for method output_type
-	39, // [39:61] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	39, // 31: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
+	38, // 32: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
+	56, // 33: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
+	57, // 34: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
+	44, // 35: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
+	61, // 36: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
+	57, // 37: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
+	62, // 38: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
+	49, // 39: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
+	0,  // 40: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
+	2,  // 41: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
+	4,  // 42: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
+	5,  // 43: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
+	7,  // 44: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
+	9,  // 45: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
+	11, // 46: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
+	12, // 47: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
+	11, // 48: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
+	13, // 49: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
+	17, // 50: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
+	20, // 51: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
+	23, // 52: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
+	25, // 53: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
+	27, // 54: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
+	31, // 55: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
+	35, // 56: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
+	37, // 57: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
+	41, // 58: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
+	43, // 59: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
+	46, // 60: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
+	48, // 61: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
+	1,  // 62: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
+	3,  // 63: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
+	6,  // 64: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
+	6,  // 65: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
+	8,  // 66: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
+	10, // 67: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
+	15, // 68: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
+	15, // 69: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
+	15, // 70: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
+	15, // 71: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
+	18, // 72: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
+	22, // 73: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
+	24, // 74: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
+	26, // 75: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
+	29, // 76: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
+	34, // 77: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
+	36, // 78: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
+	40, // 79: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
+	42, // 80: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
+	45, // 81: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
+	47, // 82: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
+	50, // 83: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
+	62, // [62:84] is the sub-list for method output_type
+	40, // [40:62] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_sky_control_v1_control_proto_init() }
@@ -3944,7 +4028,7 @@ func file_sky_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_control_v1_control_proto_rawDesc), len(file_sky_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   52,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
