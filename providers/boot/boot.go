@@ -28,9 +28,9 @@ const (
 	// EndCommand ends the machine; its argument is terminate or stop.
 	EndCommand = Dir + "/end"
 	// HostKeyFile is sshd's only host key.
-	HostKeyFile = "/etc/ssh/aloft_host_ed25519_key"
+	HostKeyFile = shell.HostKeyFile
 	// HostKeyReplaced exists once the first host key was replaced: later boots leave the key alone.
-	HostKeyReplaced = Dir + "/host-key-replaced"
+	HostKeyReplaced = shell.HostKeyReplaced
 )
 
 // Script says what a machine is to do at boot.
