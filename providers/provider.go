@@ -160,6 +160,7 @@ type Capabilities struct {
 	TokenLife       time.Duration // replays are safe this long after the first call; 0 = for ever
 	Tags            bool          // instances carry our tags, so Selector.Installation works
 	MaxTTL          time.Duration // longest CreateRequest.Deadline the place enforces itself; 0 = it cannot
+	DeadlineMoves   bool          // implements DeadlineExtender; without it a Deadline holds from create or start to the end
 	Spot            bool
 	Stop            bool          // implements Stopper
 	Shell           bool          // implements Sheller
@@ -227,8 +228,15 @@ type CreateRequest struct {
 	Name     string // for people
 	Spec     NodeSpec
 	Tags     Tags
-	Deadline time.Time // armed inside the call where the place can: it ends the instance by then on its own
-	Keys     Keys      // what will open it, for places that are reached over SSH
+	// Deadline is armed inside the call where the place can: it ends the instance by then on its own. Zero = none.
+	Deadline time.Time
+	// Lease is when the machine ends by itself unless that is renewed on the machine: boot.Script.Deadline. Where a place's
+	// own deadline cannot be moved, Lease is much earlier than Deadline. Zero = none. A place without a boot script ignores it.
+	Lease time.Time
+	// Issued is when this attempt was first asked for, the same in every repeated call: Lease - Issued is how long the
+	// machine may run even when its clock is wrong (boot.Script.Issued).
+	Issued time.Time
+	Keys   Keys // what will open it, for places that are reached over SSH
 }
 
 // InstanceState is what a provider says of an instance.

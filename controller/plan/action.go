@@ -52,6 +52,12 @@ type Extend struct {
 	Deadline time.Time
 }
 
+// Renew is Extend where the place has no deadline that can be moved: the machine's own agent is told by its policy.
+type Renew struct {
+	NodeRecord
+	Deadline time.Time
+}
+
 // Drain takes no new work for a node that is to be deleted.
 type Drain struct{ NodeRecord }
 

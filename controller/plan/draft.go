@@ -106,6 +106,12 @@ func (d *Draft) Apply(a Action) {
 		if !a.Deadline.IsZero() {
 			n.DeadlineMs = a.Deadline.UnixMilli()
 		}
+		if n.GetHardEndMs() > 0 {
+			n.HardEndMs = d.hardEnd(n.GetCandidate(), d.Now)
+		}
+	case Renew:
+		n.DeadlineMs = a.Deadline.UnixMilli()
+		d.nodeDirty(n)
 	case Delete:
 		if p := n.GetPhase(); p != statev1.NodePhase_NODE_DELETING && p != statev1.NodePhase_NODE_LOST {
 			d.setPhase(n, statev1.NodePhase_NODE_DELETING, "not wanted any more")
@@ -152,11 +158,11 @@ func (d *Draft) applyCreate(n *statev1.Node) {
 	if in == nil || in.GetPhase() == statev1.IntentPhase_INTENT_RELEASED {
 		n.Attempt++
 		n.Tries = 0
-		n.DeadlineMs = d.deadline(c, d.Now)
+		n.DeadlineMs, n.HardEndMs = d.deadline(c, d.Now, d.Policy.FirstLease), d.hardEnd(c, d.Now)
 		in = &statev1.Intent{
 			NodeId: n.GetId(), ClusterId: d.Cluster.GetId(), Attempt: n.GetAttempt(), Phase: statev1.IntentPhase_INTENT_ISSUED,
 			Token:    state.Token(d.Installation, n.GetId(), n.GetAttempt()),
-			Provider: c.GetProvider(), Region: c.GetRegion(), Zone: c.GetZone(), SpecSha: specSHA(c), Epoch: d.Epoch,
+			Provider: c.GetProvider(), Region: c.GetRegion(), Zone: c.GetZone(), SpecSha: specSHA(c), Epoch: d.Epoch, FirstMs: d.ms(),
 		}
 		d.Intents[n.GetId()] = in
 	}

@@ -206,8 +206,13 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 			// It said that it ends itself; a session need not notice, the place does.
 			return s.when(n, now, Probe{OnNode: on})
 		case n.GetSession():
-			if end := s.extension(n, now); !end.IsZero() {
+			end := s.extension(n, now)
+			switch {
+			case end.IsZero():
+			case s.Caps[n.GetCandidate().GetProvider()].DeadlineMoves:
 				return s.when(n, now, Extend{OnNode: on, Deadline: end})
+			default:
+				return Renew{NodeRecord: rec, Deadline: end}, time.Time{}
 			}
 			return nil, time.Time{}
 		}
@@ -226,11 +231,7 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 			if at := time.UnixMilli(n.GetRetryMs()); n.GetRetryMs() > 0 && now.Before(at) {
 				return nil, at
 			}
-			start := Start{OnNode: on}
-			if end := s.deadline(n.GetCandidate(), now); n.GetDeadlineMs() > 0 && end > 0 {
-				start.Deadline = time.UnixMilli(end)
-			}
-			return start, time.Time{}
+			return Start{OnNode: on, Deadline: s.restart(n, now)}, time.Time{}
 		}
 		// A start call without answer may take effect after the machine was stopped again: somebody must notice.
 		return s.when(n, now, Probe{OnNode: on})

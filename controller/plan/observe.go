@@ -239,8 +239,10 @@ func (d *Draft) observeShip(n *statev1.Node, o Observation) {
 		n.Tries, n.RetryMs = 0, 0
 		d.nodeDirty(n)
 	}
-	// The session is recorded by whoever holds it. Should it have ended already, look again soon, not at once.
-	d.look(n, 5*time.Second)
+	if !n.GetSession() {
+		// The session is recorded by whoever holds it. It has ended already: look again soon, not at once.
+		d.look(n, 5*time.Second)
+	}
 }
 
 // startTries is how often an agent that does not start is started.

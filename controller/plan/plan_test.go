@@ -35,7 +35,7 @@ func newWalk(t *rapid.T) *walk {
 	}
 	s := &plan.Snapshot{
 		Installation: "i", Cluster: c, Intents: map[string]*statev1.Intent{}, Policy: plan.Policy{Seed: 1}.WithDefaults(),
-		Caps: map[string]providers.Capabilities{"p": {Idempotency: kind, VisibilityLag: lag, RequestLateness: lag, MaxTTL: 240 * time.Hour}},
+		Caps: map[string]providers.Capabilities{"p": {Idempotency: kind, VisibilityLag: lag, RequestLateness: lag, MaxTTL: 240 * time.Hour, DeadlineMoves: rapid.Bool().Draw(t, "deadline moves")}},
 		Busy: map[string]bool{}, Looks: map[string]time.Time{},
 	}
 	for slot := range c.GetNumNodes() {

@@ -27,6 +27,8 @@ type Policy struct {
 	Idle         time.Duration // look at everything this often even when nothing happens
 	StoppedPause time.Duration // look at stopped machines this often
 	TTL          time.Duration // a machine that costs money ends by itself this long after anybody last wanted it longer
+	FirstLease   time.Duration // the same for one whose agent was never heard of
+	HardTTL      time.Duration // the same where the place's own limit cannot be moved: nothing renews it
 	BudgetSlack  time.Duration // between the end of a budget, which the agent sees to, and the deadline of its machines
 }
 
@@ -49,6 +51,8 @@ func (p Policy) WithDefaults() Policy {
 	set(&p.Idle, 5*time.Minute)
 	set(&p.StoppedPause, 10*time.Minute)
 	set(&p.TTL, 7*24*time.Hour)
+	set(&p.FirstLease, time.Hour)
+	set(&p.HardTTL, 30*24*time.Hour)
 	set(&p.BudgetSlack, time.Hour)
 	return p
 }

@@ -142,7 +142,11 @@ func (e *effect) create(ctx context.Context, p providers.Provider, o *plan.Obser
 	}
 	r.Spec.Nodes, r.Keys = int(e.cluster.GetNumNodes()), e.keys()
 	if e.node.GetDeadlineMs() > 0 {
-		r.Deadline = time.UnixMilli(e.node.GetDeadlineMs())
+		r.Lease, r.Issued = time.UnixMilli(e.node.GetDeadlineMs()), time.UnixMilli(e.intent.GetFirstMs())
+		r.Deadline = r.Lease
+	}
+	if e.node.GetHardEndMs() > 0 {
+		r.Deadline = time.UnixMilli(e.node.GetHardEndMs())
 	}
 	in, err := p.Create(ctx, r)
 	if err != nil {

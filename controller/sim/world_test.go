@@ -259,7 +259,7 @@ func (w *world) live() {
 		c := &controller{gate: &gate{Store: st}, cancel: cancel, died: make(chan struct{})}
 		c.loop = reconcile.New(reconcile.Options{
 			Store: c.gate, Providers: places{shelled{w.cloud}}, Shipper: w, Connector: w, Workers: 1,
-			Policy: plan.Policy{Seed: w.seed, Hold: 12 * time.Minute, RoundMax: 2 * time.Minute, TTL: w.s.ttl},
+			Policy: plan.Policy{Seed: w.seed, Hold: 12 * time.Minute, RoundMax: 2 * time.Minute, TTL: w.s.ttl, FirstLease: leaseOf(w.s.ttl)},
 			Crash:  func(point string) { w.crash(c, point) },
 		})
 		w.mu.Lock()
@@ -564,4 +564,12 @@ func (w *world) stuck(c *statev1.Cluster, nodes []*statev1.Node, lives []fake.Li
 		}
 	}
 	return out
+}
+
+// leaseOf is the first lease of machines: no lease is to hide a leak, unless leases are what is tried.
+func leaseOf(ttl time.Duration) time.Duration {
+	if ttl > 0 {
+		return ttl
+	}
+	return 7 * 24 * time.Hour
 }

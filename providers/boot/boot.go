@@ -38,8 +38,11 @@ type Script struct {
 	// User logs in; made, with sudo without a password, where it does not exist.
 	User string
 	Keys providers.Keys
-	// Deadline is when the machine ends by itself unless the file is changed; zero = never.
+	// Deadline is when the machine ends by itself unless the file is changed: CreateRequest.Lease, or where that is zero its
+	// Deadline; zero = never.
 	Deadline time.Time
+	// Issued is CreateRequest.Issued: Deadline - Issued is how long the machine may run when its clock is wrong. Zero = not known.
+	Issued time.Time
 	// End are lines of shell that run before the shutdown that ends the machine, with $1 = terminate or stop: what the
 	// cloud needs to be told so that a machine that shuts down is not billed. Empty where a shutdown is enough.
 	End string

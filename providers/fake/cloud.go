@@ -132,7 +132,7 @@ func (c *Cloud) Capabilities() providers.Capabilities {
 	}
 	return providers.Capabilities{
 		Idempotency: c.cfg.Idempotency, VisibilityLag: c.cfg.Lag, RequestLateness: c.cfg.Lateness + c.cfg.CallTime, Tags: true,
-		MaxTTL: 30 * 24 * time.Hour, Spot: true, Stop: true, PollInterval: 2 * time.Second,
+		MaxTTL: 30 * 24 * time.Hour, DeadlineMoves: true, Spot: true, Stop: true, PollInterval: 2 * time.Second,
 	}
 }
 

@@ -181,6 +181,9 @@ func (s *suite) capabilities() {
 	if _, ok := s.p.(providers.Stopper); ok != c.Stop {
 		s.Errorf("Stop is %v, implementing Stopper is %v", c.Stop, ok)
 	}
+	if _, ok := s.p.(providers.DeadlineExtender); ok != c.DeadlineMoves {
+		s.Errorf("DeadlineMoves is %v, implementing DeadlineExtender is %v", c.DeadlineMoves, ok)
+	}
 	if c.VisibilityLag < 0 || c.RequestLateness < 0 || c.MaxTTL < 0 || c.MaxNodes < 0 {
 		s.Errorf("negative numbers: %+v", c)
 	}

@@ -2039,6 +2039,7 @@ type Node struct {
 	Name          string                 `protobuf:"bytes,24,opt,name=name,proto3" json:"name,omitempty"`                                         // <cluster>-head | <cluster>-worker<N>
 	PublicAddress string                 `protobuf:"bytes,25,opt,name=public_address,json=publicAddress,proto3" json:"public_address,omitempty"`  // where we reach it when that is not address
 	PoweroffKeeps bool                   `protobuf:"varint,26,opt,name=poweroff_keeps,json=poweroffKeeps,proto3" json:"poweroff_keeps,omitempty"` // as last set at the place: a shutdown from within stops it and keeps its disk
+	HardEndMs     int64                  `protobuf:"varint,27,opt,name=hard_end_ms,json=hardEndMs,proto3" json:"hard_end_ms,omitempty"`           // the place itself ends it by then, renewed or not; 0 = it does not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2255,6 +2256,13 @@ func (x *Node) GetPoweroffKeeps() bool {
 	return false
 }
 
+func (x *Node) GetHardEndMs() int64 {
+	if x != nil {
+		return x.HardEndMs
+	}
+	return 0
+}
+
 // Intent is written before a create call and outlives it as a tombstone.
 type Intent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2270,7 +2278,8 @@ type Intent struct {
 	InstanceId    string                 `protobuf:"bytes,10,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	ReleasedMs    int64                  `protobuf:"varint,11,opt,name=released_ms,json=releasedMs,proto3" json:"released_ms,omitempty"`
 	ClusterId     string                 `protobuf:"bytes,12,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,13,opt,name=epoch,proto3" json:"epoch,omitempty"` // writer epoch of the first call: part of the tags, so the same on every retry
+	Epoch         uint64                 `protobuf:"varint,13,opt,name=epoch,proto3" json:"epoch,omitempty"`                    // writer epoch of the first call: part of the tags, so the same on every retry
+	FirstMs       int64                  `protobuf:"varint,14,opt,name=first_ms,json=firstMs,proto3" json:"first_ms,omitempty"` // of the first call: the lease of its machine counts from here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2392,6 +2401,13 @@ func (x *Intent) GetClusterId() string {
 func (x *Intent) GetEpoch() uint64 {
 	if x != nil {
 		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Intent) GetFirstMs() int64 {
+	if x != nil {
+		return x.FirstMs
 	}
 	return 0
 }
@@ -3416,7 +3432,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\vaccelerator\x18\x05 \x01(\tR\vaccelerator\x12\x16\n" +
 	"\x06market\x18\x06 \x01(\x05R\x06market\x12\x19\n" +
 	"\buntil_ms\x18\a \x01(\x03R\auntilMs\x12/\n" +
-	"\afailure\x18\b \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xbc\x06\n" +
+	"\afailure\x18\b \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xdc\x06\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3449,7 +3465,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\asession\x18\x17 \x01(\bR\asession\x12\x12\n" +
 	"\x04name\x18\x18 \x01(\tR\x04name\x12%\n" +
 	"\x0epublic_address\x18\x19 \x01(\tR\rpublicAddress\x12%\n" +
-	"\x0epoweroff_keeps\x18\x1a \x01(\bR\rpoweroffKeeps\"\xf9\x02\n" +
+	"\x0epoweroff_keeps\x18\x1a \x01(\bR\rpoweroffKeeps\x12\x1e\n" +
+	"\vhard_end_ms\x18\x1b \x01(\x03R\thardEndMs\"\x94\x03\n" +
 	"\x06Intent\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12/\n" +
@@ -3467,7 +3484,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"releasedMs\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\f \x01(\tR\tclusterId\x12\x14\n" +
-	"\x05epoch\x18\r \x01(\x04R\x05epoch\"\xea\x03\n" +
+	"\x05epoch\x18\r \x01(\x04R\x05epoch\x12\x19\n" +
+	"\bfirst_ms\x18\x0e \x01(\x03R\afirstMs\"\xea\x03\n" +
 	"\x04Rank\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x05R\x04slot\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
