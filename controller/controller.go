@@ -23,6 +23,7 @@ import (
 	"aloft/controller/api"
 	"aloft/controller/blobs"
 	"aloft/controller/catalog"
+	"aloft/controller/catalog/shelf"
 	"aloft/controller/config"
 	"aloft/controller/fleet"
 	"aloft/controller/logs"
@@ -156,7 +157,7 @@ func (d *daemon) run(ctx context.Context) error {
 	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Log: d.log})
 	swept := make(chan struct{})
 	var once sync.Once
-	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg),
+	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg, shelf.Home(o.Home)),
 		Sweeper: sweeper, Kick: loop.Kick, Refresh: loop.Refresh, Stop: stop, Logger: d.log, Entropy: rand.Reader,
 		Version: o.Version, Commit: o.Commit, Home: o.Home, Socket: "", Sessions: fl.Sessions, Busy: d.heap.busy,
 		Ready: func() bool {

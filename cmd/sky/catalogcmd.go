@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"aloft/controller/catalog"
 	"aloft/controller/catalog/fetch"
 	"aloft/controller/catalog/sheet"
 	"aloft/controller/catalog/shelf"
@@ -158,7 +159,7 @@ func (a *app) listCatalogs(dir, output string) error {
 				from = m.URL
 			}
 		default:
-			if years := builtinYears(b); len(years) > 0 {
+			if years := catalog.BuiltinYears(b); len(years) > 0 {
 				prices = strings.Join(years, ", ")
 			}
 		}
@@ -178,7 +179,7 @@ func (a *app) listCatalogs(dir, output string) error {
 		return nil
 	}
 	a.say("%s", strings.TrimRight(a.plain(t), "\n"))
-	if slices.ContainsFunc(books, func(b *shelf.Book) bool { return bookAge(b, now) != "" }) {
+	if slices.ContainsFunc(books, func(b *shelf.Book) bool { return catalog.Age(b, now) != "" }) {
 		a.say("\nNew ones: sky catalog update")
 	}
 	return nil

@@ -41,9 +41,9 @@ func newCostReportCmd(a *app) *cobra.Command {
 				list := []map[string]any{}
 				for _, x := range r.GetRows() {
 					list = append(list, map[string]any{"name": x.GetName(), "launched_ms": x.GetLaunchedMs(), "duration_ms": x.GetDurationMs(), "resources": x.GetResourcesText(),
-						"status": x.GetStatus(), "hourly_price_usd": x.GetHourlyPrice(), "cost_usd": x.GetCost()})
+						"status": x.GetStatus(), "hourly_price_usd": x.GetHourlyPrice(), "cost_usd": x.GetCost(), "cost_unknown": x.GetCostUnknown()})
 				}
-				return a.printJSON(map[string]any{"clusters": list, "total_usd": r.GetTotal()})
+				return a.printJSON(map[string]any{"clusters": list, "total_usd": r.GetTotal(), "total_unknown": r.GetTotalUnknown()})
 			}
 			rows := r.GetRows()
 			if !all && len(rows) > 5 {
@@ -53,11 +53,14 @@ func newCostReportCmd(a *app) *cobra.Command {
 				t := &table{header: []string{"NAME", "LAUNCHED", "DURATION", "RESOURCES", "STATUS", "COST/hr", "COST"}, flex: []int{3}}
 				for _, x := range rows {
 					t.add(x.GetName(), ago(x.GetLaunchedMs(), time.Now()), span(time.Duration(x.GetDurationMs())*time.Millisecond), x.GetResourcesText(), x.GetStatus(),
-						"$ "+money(x.GetHourlyPrice()), "$ "+money(x.GetCost()))
+						usd(x.GetHourlyPrice(), x.GetCostUnknown()), usd(x.GetCost(), x.GetCostUnknown()))
 				}
 				a.say("%s\n", strings.TrimRight(a.plain(t), "\n"))
 			}
 			a.say("Total Cost: $%s", money(r.GetTotal()))
+			if r.GetTotalUnknown() {
+				a.say("A cost of ? is not known, because the price of a machine is not: the total is of the others.")
+			}
 			if len(rows) < len(r.GetRows()) {
 				a.say("Showing %d of %d clusters: pass --all for the rest.", len(rows), len(r.GetRows()))
 			}
@@ -68,4 +71,15 @@ func newCostReportCmd(a *app) *cobra.Command {
 	cmd.Flags().IntVar(&days, "days", 30, "clusters of the last `N` days; 0 = all")
 	outputFlag(cmd, &output)
 	return cmd
+}
+
+// usd is an amount of money; one of which a part is not known is "?", with what is known of it.
+func usd(v float64, unknown bool) string {
+	switch {
+	case unknown && v == 0:
+		return "?"
+	case unknown:
+		return "? (over $ " + money(v) + ")"
+	}
+	return "$ " + money(v)
 }

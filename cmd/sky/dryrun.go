@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"aloft/controller/catalog"
 	"aloft/controller/catalog/sheet"
 	"aloft/controller/catalog/shelf"
 	"aloft/controller/plan/place"
@@ -99,15 +100,11 @@ func (a *app) dryrun(fl *launchFlags, spec *statev1.TaskSpec) error {
 	}
 	q := place.Query{Resources: spec.GetResources(), Kind: spec.GetResourcesKind(), NumNodes: max(spec.GetNumNodes(), 1), MaxHourlyCost: spec.GetBudget().GetMaxHourlyCost()}
 	choice := place.Choose(q, marketsOf(books))
-	notes := pickNotes(choice, clouds)
-	used := map[string]bool{}
-	for _, p := range choice.Shown {
-		used[p.Cloud] = true
-	}
+	notes := catalog.PickNotes(choice, clouds)
 	if choice.Failure != nil && slices.ContainsFunc(books, func(b *shelf.Book) bool { return b.Date.IsZero() }) {
 		notes = append(notes, "The built-in catalogue knows few regions and machines: run `sky catalog update` for all.")
 	}
-	ages := catalogNotes(books, used, choice.Shown, time.Now())
+	ages := catalog.AgeNotes(books, catalog.Clouds(choice.Shown), choice.Shown, time.Now())
 	if fl.output == "json" {
 		if err := a.printJSON(choiceJSON(choice, q.NumNodes, append(notes, ages...))); err != nil {
 			return err
@@ -132,98 +129,13 @@ func (a *app) dryrun(fl *launchFlags, spec *statev1.TaskSpec) error {
 	return nil
 }
 
-// pickNotes are the lines under the table: what nothing satisfies, and among what the cheapest was found.
-func pickNotes(c place.Choice, clouds []string) []string {
-	var out []string
-	add := func(s string) {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	if c.Failure == nil {
-		for _, r := range c.Unmet {
-			add(fmt.Sprintf("No resource satisfying %s on %s.", place.Describe(r), upper(strings.Join(clouds, ", "))))
-		}
-		if len(c.Near) > 0 && len(c.Unmet) > 0 {
-			add("Did you mean: " + strings.Join(c.Near, ", "))
-		}
-	}
-	if len(c.Picks) == 0 || c.Picks[0].Accelerator == "" {
-		return out
-	}
-	best := c.Picks[0]
-	for _, o := range c.Others {
-		if !strings.EqualFold(o.Wanted.GetAccelerator(), best.Accelerator) {
-			continue
-		}
-		what := fmt.Sprintf("%s:%s", best.Accelerator, number(best.Count))
-		add(fmt.Sprintf("Multiple %s instances satisfy %s. The cheapest, %s, is considered among: %s.", infraName(o.Cloud), what, o.Chosen, strings.Join(o.Types, ", ")))
-		add("To list more details, run: sky gpus list " + best.Accelerator)
-	}
-	return out
-}
-
-// catalogNotes say where prices are from when they may be wrong: old, built in, or not known.
-func catalogNotes(books []*shelf.Book, used map[string]bool, shown []place.Pick, now time.Time) []string {
-	var out []string
-	for _, b := range books {
-		if !used[b.Cloud] {
-			continue
-		}
-		if s := bookAge(b, now); s != "" {
-			out = append(out, s)
-		}
-	}
-	if slices.ContainsFunc(shown, func(p place.Pick) bool { return !sheet.Known(p.Price) }) {
-		out = append(out, "A cost of - is not known: run `sky catalog update`.")
-	}
-	return out
-}
-
-// bookAge is what is to be said of the age of a catalogue; "" = it is new.
-func bookAge(b *shelf.Book, now time.Time) string {
-	if b.Date.IsZero() {
-		years := builtinYears(b)
-		if len(years) == 0 {
-			return fmt.Sprintf("%s: from the built-in catalogue, which has machines but no prices. Run `sky catalog update %s`.", infraName(b.Cloud), b.Cloud)
-		}
-		return fmt.Sprintf("%s: prices are built in and old, of %s. Run `sky catalog update %s`.", infraName(b.Cloud), strings.Join(years, ", "), b.Cloud)
-	}
-	if age := now.Sub(b.Date); age > shelf.OldAfter {
-		return fmt.Sprintf("%s: prices are old, of %s (%d days). Run `sky catalog update %s`.", infraName(b.Cloud), b.Date.Format(time.DateOnly), int(age.Hours()/24), b.Cloud)
-	}
-	return ""
-}
-
-// builtinYears are the dates of the whole machines' prices in a built-in catalogue.
-func builtinYears(b *shelf.Book) []string {
-	var out []string
-	for i := range b.Sheet.Types {
-		t := &b.Sheet.Types[i]
-		if t.Name == "" {
-			continue
-		}
-		for _, r := range b.Sheet.Rows(t) {
-			if d := b.Sheet.Dated(r); d != "" && sheet.Known(r.Price) && !slices.Contains(out, d) {
-				out = append(out, d)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
 // pickTable is the "Considered resources" screen of a dry run.
 func (a *app) pickTable(c place.Choice, nodes int32) string {
 	t := newPlanTable(a)
 	for _, p := range c.Shown {
 		best := c.Picks[0]
 		chosen := p.Cloud == best.Cloud && p.InstanceType == best.InstanceType && p.Accelerator == best.Accelerator && p.Spot == best.Spot && p.Region == best.Region && p.Zone == best.Zone
-		cost := "-"
-		if sheet.Known(p.Price) {
-			cost = money(p.Price * float64(nodes))
-		}
-		addPlanRow(t, p.Candidate(), cost, chosen)
+		addPlanRow(t, p.Candidate(), nodes, chosen)
 	}
 	return a.planScreen(t, nodes)
 }

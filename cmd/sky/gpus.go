@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"aloft/controller/catalog"
 	"aloft/controller/catalog/sheet"
 	"aloft/controller/catalog/shelf"
 	"aloft/controller/plan/place"
@@ -146,7 +147,7 @@ func (a *app) listGPUs(ctx context.Context, fl *gpusFlags, f place.Filter, one b
 		for _, l := range list {
 			used[l.Cloud] = true
 		}
-		for i, n := range catalogNotes(books, used, nil, time.Now()) {
+		for i, n := range catalog.AgeNotes(books, used, nil, time.Now()) {
 			if i == 0 {
 				a.say("")
 			}

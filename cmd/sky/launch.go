@@ -377,11 +377,19 @@ func (a *app) sayUnless(not bool, format string, args ...any) {
 func planJSON(name string, p *controlv1.PlanResponse, nodes int32) map[string]any {
 	list := []map[string]any{}
 	for _, c := range p.GetCandidates() {
-		list = append(list, map[string]any{"infra": candidateInfra(c), "provider": c.GetProvider(), "region": c.GetRegion(), "zone": c.GetZone(),
+		m := map[string]any{"infra": candidateInfra(c), "provider": c.GetProvider(), "region": c.GetRegion(), "zone": c.GetZone(),
 			"instance_type": c.GetInstanceType(), "accelerator": c.GetAccelerator(), "accelerator_count": c.GetAcceleratorCount(),
-			"cpus": c.GetCpus(), "memory_gb": c.GetMemoryGb(), "spot": c.GetSpot(), "hourly_price_usd": c.GetHourlyPrice() * float64(nodes)})
+			"cpus": c.GetCpus(), "memory_gb": c.GetMemoryGb(), "spot": c.GetSpot(), "hourly_price_usd": nil, "price_date": nil}
+		if !c.GetPriceUnknown() {
+			m["hourly_price_usd"] = c.GetHourlyPrice() * float64(nodes)
+		}
+		if c.GetPriceDated() != "" {
+			m["price_date"] = c.GetPriceDated()
+		}
+		list = append(list, m)
 	}
-	out := map[string]any{"type": "plan", "ok": len(list) > 0, "cluster": name, "cluster_status": p.GetClusterState(), "num_nodes": nodes, "candidates": list, "best": nil}
+	out := map[string]any{"type": "plan", "ok": len(list) > 0, "cluster": name, "cluster_status": p.GetClusterState(), "num_nodes": nodes, "candidates": list, "best": nil,
+		"hints": append([]string{}, p.GetHints()...)}
 	if len(list) > 0 {
 		out["best"] = list[0]
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 
+	"aloft/controller/plan/place"
 	controlv1 "aloft/proto/sky/control/v1"
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/tasks"
@@ -120,15 +121,7 @@ func candidateInfra(c *statev1.Candidate) string {
 }
 
 // infraName is how a provider is written in tables.
-func infraName(p string) string {
-	switch p {
-	case "aws", "gcp", "oci", "scp", "ibm":
-		return upper(p)
-	case "":
-		return "-"
-	}
-	return p
-}
+func infraName(p string) string { return place.Title(p) }
 
 func upper(s string) string {
 	b := []byte(s)
@@ -140,13 +133,26 @@ func upper(s string) string {
 	return string(b)
 }
 
-// planTable is the "Considered resources" screen.
+// planTable is the "Considered resources" screen: the best of every cloud and alternative.
 func (a *app) planTable(p *controlv1.PlanResponse, nodes int32) string {
 	t := newPlanTable(a)
-	for i, c := range p.GetCandidates() {
-		addPlanRow(t, c, money(c.GetHourlyPrice()*float64(nodes)), i == 0)
+	rows := p.GetShown()
+	if len(rows) == 0 {
+		rows = p.GetCandidates()
+	}
+	marked := false
+	for _, c := range rows {
+		chosen := !marked && shows(c, p.GetCandidates()[0])
+		marked = marked || chosen
+		addPlanRow(t, c, nodes, chosen)
 	}
 	return a.planScreen(t, nodes)
+}
+
+// shows reports whether a row of the table stands for a candidate: a row may leave the zone open.
+func shows(row, c *statev1.Candidate) bool {
+	return row.GetProvider() == c.GetProvider() && row.GetInstanceType() == c.GetInstanceType() && row.GetAccelerator() == c.GetAccelerator() &&
+		row.GetSpot() == c.GetSpot() && row.GetRegion() == c.GetRegion() && (row.GetZone() == "" || row.GetZone() == c.GetZone())
 }
 
 func newPlanTable(a *app) *table {
@@ -160,8 +166,11 @@ func newPlanTable(a *app) *table {
 	return t
 }
 
-func addPlanRow(t *table, c *statev1.Candidate, cost string, chosen bool) {
-	inst, gpus, mark := dash(c.GetInstanceType()), "-", ""
+func addPlanRow(t *table, c *statev1.Candidate, nodes int32, chosen bool) {
+	inst, gpus, mark, cost := dash(c.GetInstanceType()), "-", "", money(c.GetHourlyPrice()*float64(nodes))
+	if c.GetPriceUnknown() {
+		cost = "-"
+	}
 	if c.GetSpot() {
 		inst += "[Spot]"
 	}

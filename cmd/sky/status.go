@@ -25,6 +25,7 @@ type jsonCluster struct {
 	LastEvent   string     `json:"last_event"`
 	HourlyPrice float64    `json:"hourly_price_usd"`
 	Cost        float64    `json:"cost_usd"`
+	CostUnknown bool       `json:"cost_unknown"`
 	Running     int32      `json:"jobs_running"`
 	Pending     int32      `json:"jobs_pending"`
 	User        string     `json:"user"`
@@ -75,7 +76,7 @@ func clusterJSON(v *controlv1.ClusterView) jsonCluster {
 	c := v.GetCluster()
 	out := jsonCluster{Name: c.GetName(), ID: c.GetId(), Status: v.GetStatus(), Infra: v.GetInfraText(), Resources: v.GetResourcesText(),
 		NumNodes: c.GetNumNodes(), Autostop: v.GetAutostopText(), LaunchedMS: c.GetLaunchedMs(), Command: c.GetLastCommand(),
-		LastEvent: c.GetLastEvent(), HourlyPrice: v.GetHourlyPrice(), Cost: v.GetCost(), Running: v.GetJobsRunning(), Pending: v.GetJobsPending(),
+		LastEvent: c.GetLastEvent(), HourlyPrice: v.GetHourlyPrice(), Cost: v.GetCost(), CostUnknown: v.GetCostUnknown(), Running: v.GetJobsRunning(), Pending: v.GetJobsPending(),
 		User: c.GetUser(), Failure: whyJSON(c.GetFailure()), Nodes: []jsonNode{}}
 	for _, n := range v.GetNodes() {
 		out.Nodes = append(out.Nodes, jsonNode{Name: n.GetName(), ID: n.GetId(), Slot: n.GetSlot(), Phase: phaseWord(n.GetPhase().String(), "NODE_"),

@@ -248,8 +248,9 @@ func (s *Server) CostReport(ctx context.Context, r *controlv1.CostReportRequest)
 				}
 			}
 			out.Rows = append(out.Rows, &controlv1.CostRow{Name: c.GetName(), LaunchedMs: c.GetLaunchedMs(), DurationMs: up,
-				ResourcesText: v.GetResourcesText(), Status: v.GetStatus(), HourlyPrice: price, Cost: v.GetCost()})
+				ResourcesText: v.GetResourcesText(), Status: v.GetStatus(), HourlyPrice: price, Cost: v.GetCost(), CostUnknown: v.GetCostUnknown()})
 			out.Total += v.GetCost()
+			out.TotalUnknown = out.TotalUnknown || v.GetCostUnknown()
 		}
 		return nil
 	})

@@ -49,11 +49,11 @@ func (s *Server) Plan(ctx context.Context, r *controlv1.PlanRequest) (*controlv1
 			return out, nil
 		}
 	}
-	cands, hints, err := s.o.Placer.Place(ctx, r.GetTask())
+	p, err := s.o.Placer.Place(ctx, r.GetTask())
 	if err != nil {
 		return nil, s.reply("choose where to run", err)
 	}
-	out.Candidates, out.Hints = cands, hints
+	out.Candidates, out.Shown, out.Hints = p.Candidates, p.Shown, p.Hints
 	return out, nil
 }
 
@@ -139,9 +139,11 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 		return nil, s.reply("read the cluster", err)
 	}
 	if !exists {
-		if cands, _, err = s.o.Placer.Place(ctx, r.GetTask()); err != nil {
+		p, err := s.o.Placer.Place(ctx, r.GetTask())
+		if err != nil {
 			return nil, s.reply("choose where to run", err)
 		}
+		cands = p.Candidates
 	}
 	seed, err := s.seed()
 	if err != nil {

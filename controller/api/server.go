@@ -44,10 +44,9 @@ type Sealer interface {
 	Seal(plain []byte) ([]byte, error)
 }
 
-// Placer finds where a task can run, the best place first. Hints tell people of alternatives; the error carries a Failure
-// when nothing can run it.
+// Placer finds where a task can run. The error carries a Failure when nothing can run it.
 type Placer interface {
-	Place(ctx context.Context, task *statev1.TaskSpec) (candidates []*statev1.Candidate, hints []string, err error)
+	Place(ctx context.Context, task *statev1.TaskSpec) (*catalog.Placement, error)
 }
 
 // Sweeper compares what the providers show with what the store knows.

@@ -23,7 +23,7 @@ func (s *Server) clusterView(tx store.Tx, c *statev1.Cluster, countJobs bool) *c
 	sort.Slice(live, func(i, j int) bool { return live[i].GetSlot() < live[j].GetSlot() })
 	now := s.now().UnixMilli()
 	v := &controlv1.ClusterView{Cluster: c, Nodes: live, Status: state.ClusterStatus(c, nodes),
-		Cost: state.Cost(c, now), HourlyPrice: state.HourlyPrice(c)}
+		Cost: state.Cost(c, now), HourlyPrice: state.HourlyPrice(c), CostUnknown: state.CostUnknown(c)}
 	cand := candidateOf(c, live)
 	v.InfraText = infraText(cand)
 	v.ResourcesText = resourcesText(c.GetNumNodes(), cand)

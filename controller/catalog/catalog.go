@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"aloft/controller/catalog/shelf"
 	"aloft/controller/plan/place"
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/providers"
@@ -28,12 +30,14 @@ type Providers interface {
 // fresh is how long offers are good for.
 const fresh = 10 * time.Minute
 
-// Catalog remembers offers for a while: launches must not wait for listings.
+// Catalog remembers offers and catalogues for a while: launches must not wait for listings.
 type Catalog struct {
 	providers Providers
+	shelf     shelf.Shelf
 
 	mu     sync.Mutex
 	offers map[string]listing
+	books  map[string]stamped
 }
 
 type listing struct {
@@ -41,8 +45,23 @@ type listing struct {
 	offers []place.Offer
 }
 
-// New makes a Catalog.
-func New(p Providers) *Catalog { return &Catalog{providers: p, offers: map[string]listing{}} }
+// stamped is a catalogue as its file was.
+type stamped struct {
+	stamp string
+	book  *shelf.Book
+}
+
+// New makes a Catalog that reads catalogues in s.
+func New(p Providers, s shelf.Shelf) *Catalog {
+	return &Catalog{providers: p, shelf: s, offers: map[string]listing{}, books: map[string]stamped{}}
+}
+
+// Placement is where a task can run.
+type Placement struct {
+	Candidates []*statev1.Candidate // every place, the best first
+	Shown      []*statev1.Candidate // rows of the table: the best of every provider and alternative
+	Hints      []string             // for people, a sentence each
+}
 
 // Infeasible is the error of Place when nothing can run a task.
 type Infeasible struct{ Failure *statev1.Failure }
@@ -53,43 +72,109 @@ func (e *Infeasible) Error() string { return e.Failure.GetMessage() }
 // GetFailure is the failure, for whoever reports it.
 func (e *Infeasible) GetFailure() *statev1.Failure { return e.Failure }
 
-// Place finds where a task can run, the best place first. The error is *Infeasible when nothing can run it.
-func (c *Catalog) Place(ctx context.Context, task *statev1.TaskSpec) ([]*statev1.Candidate, []string, error) {
+// Place finds where a task can run: by its catalogue for a cloud that has one, by the provider's own offers elsewhere. Every
+// enabled cloud competes. Nothing is asked over the network but a provider's offers. The error is *Infeasible when nothing
+// can run it.
+func (c *Catalog) Place(ctx context.Context, task *statev1.TaskSpec) (*Placement, error) {
 	enabled := c.providers.Enabled(ctx)
 	implicit := implicit(enabled, c.providers.Default())
 	q := place.Query{
 		Resources: task.GetResources(), Kind: task.GetResourcesKind(), NumNodes: max(task.GetNumNodes(), 1),
 		MaxHourlyCost: task.GetBudget().GetMaxHourlyCost(), Implicit: implicit, Caps: map[string]providers.Capabilities{},
 	}
+	if len(q.Resources) == 0 {
+		q.Resources = []*statev1.Resources{{}}
+	}
+	out := &Placement{}
+	hint := func(format string, args ...any) { out.Hints = append(out.Hints, fmt.Sprintf(format, args...)) }
+	listed, err := c.shelf.Clouds()
+	if err != nil {
+		hint("%v", err)
+	}
 	var offers []place.Offer
-	var hints []string
+	var markets []place.Market
+	var books []*shelf.Book
+	var asked []string
 	for _, name := range c.asked(task, implicit) {
 		if !slices.Contains(enabled, name) && !slices.Contains(implicit, name) {
-			hints = append(hints, fmt.Sprintf("%s is not enabled: run sky check %s", name, name))
+			hint("%s is not enabled: run sky check %s", name, name)
 			continue
 		}
 		p, err := c.providers.Get(name)
 		if err != nil {
-			hints = append(hints, fmt.Sprintf("%s: %v", name, err))
+			hint("%s: %v", name, err)
 			continue
 		}
 		q.Caps[name] = p.Capabilities()
-		os, err := c.list(ctx, name, p)
-		if err != nil {
-			hints = append(hints, fmt.Sprintf("%s: %v", name, err))
+		if slices.Contains(listed, name) {
+			b, err := c.book(name)
+			if err != nil {
+				hint("%s: %v", name, err)
+				continue
+			}
+			books, markets, asked = append(books, b), append(markets, place.Market{Cloud: name, Sheet: b.Sheet}), append(asked, name)
 			continue
 		}
-		offers = append(offers, os...)
-	}
-	cands, more, failure := place.Rank(q, offers)
-	hints = append(hints, more...)
-	if failure != nil {
-		if len(hints) > 0 && len(offers) == 0 {
-			failure.Message += " " + hints[0] + "."
+		os, err := c.list(ctx, name, p)
+		if err != nil {
+			hint("%s: %v", name, err)
+			continue
 		}
-		return nil, hints, &Infeasible{Failure: failure}
+		offers, asked = append(offers, os...), append(asked, name)
 	}
-	return cands, hints, nil
+	reasons := slices.Clone(out.Hints)
+	if len(markets) == 0 {
+		cands, more, failure := place.Rank(q, offers)
+		out.Hints = append(out.Hints, more...)
+		return answer(out, reasons, q.Rows(place.Choice{}, cands), cands, failure)
+	}
+	choice := place.Choose(q, markets)
+	cands, _, other := place.Rank(q, offers)
+	all := place.Merge(q, choice.Candidates(markets), cands)
+	failure := choice.Failure
+	switch {
+	case len(all) > 0:
+		failure, choice.Unmet = nil, q.Unmet(all)
+		if choice.Failure = nil; len(choice.Picks) == 0 {
+			choice.Near = nil
+		}
+	case failure != nil && other != nil && len(offers) > 0:
+		failure.Message += " " + other.GetMessage()
+	}
+	out.Hints = append(out.Hints, PickNotes(choice, asked)...)
+	out.Hints = append(out.Hints, AgeNotes(books, Clouds(choice.Shown), choice.Shown, time.Now())...)
+	return answer(out, reasons, q.Rows(choice, cands), all, failure)
+}
+
+// answer completes a placement, or says why there is none.
+func answer(out *Placement, reasons []string, shown, all []*statev1.Candidate, failure *statev1.Failure) (*Placement, error) {
+	if failure != nil {
+		if len(reasons) > 0 {
+			failure.Message += " " + strings.TrimSuffix(reasons[0], ".") + "."
+		}
+		return nil, &Infeasible{Failure: failure}
+	}
+	out.Candidates, out.Shown = all, shown
+	return out, nil
+}
+
+// book is a cloud's catalogue; one that has not changed is not read again.
+func (c *Catalog) book(cloud string) (*shelf.Book, error) {
+	stamp := c.shelf.Stamp(cloud)
+	c.mu.Lock()
+	have, ok := c.books[cloud]
+	c.mu.Unlock()
+	if ok && have.stamp == stamp {
+		return have.book, nil
+	}
+	b, err := c.shelf.Open(cloud)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.books[cloud] = stamped{stamp, b}
+	c.mu.Unlock()
+	return b, nil
 }
 
 // implicit are the providers that a task uses without naming them: every enabled one that is not this host, or else the

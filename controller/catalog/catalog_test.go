@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"aloft/controller/catalog"
+	"aloft/controller/catalog/shelf"
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/providers"
 	"aloft/providers/fake"
@@ -38,6 +39,7 @@ func TestPlace(t *testing.T) {
 	}
 	cloud := fake.New(fake.Config{Name: "aws"})
 	all := map[string]providers.Provider{"local": host, "aws": cloud}
+	none := shelf.Shelf{Dir: t.TempDir()}
 	for _, x := range []struct {
 		name    string
 		enabled []string
@@ -54,7 +56,7 @@ func TestPlace(t *testing.T) {
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			t.Parallel()
-			cs, _, err := catalog.New(known{all, x.enabled}).Place(t.Context(), x.task)
+			p, err := catalog.New(known{all, x.enabled}, none).Place(t.Context(), x.task)
 			if want, ok := strings.CutPrefix(x.want, "!"); ok {
 				var inf *catalog.Infeasible
 				if !errors.As(err, &inf) || !strings.Contains(inf.GetFailure().GetMessage()+inf.GetFailure().GetHint(), want) {
@@ -62,8 +64,8 @@ func TestPlace(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || cs[0].GetProvider() != x.want || slices.ContainsFunc(cs, func(c *statev1.Candidate) bool { return c.GetWanted() == nil }) {
-				t.Fatalf("got %v, %v", cs, err)
+			if err != nil || p.Candidates[0].GetProvider() != x.want || slices.ContainsFunc(p.Candidates, func(c *statev1.Candidate) bool { return c.GetWanted() == nil }) {
+				t.Fatalf("got %v, %v", p, err)
 			}
 		})
 	}

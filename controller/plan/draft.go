@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -377,33 +378,41 @@ func (d *Draft) completeResults() {
 	}
 }
 
+// rate is what machines are billed at.
+type rate struct {
+	price   float64
+	unknown bool
+}
+
 // bill opens and closes billing intervals so that they say how many machines run at which price.
 func (d *Draft) bill() {
-	now := map[float64]int32{}
+	now := map[rate]int32{}
 	for _, n := range d.Nodes {
 		if state.NodeBilled(n.GetPhase()) || n.GetPhase() == statev1.NodePhase_NODE_LOST && d.owes(n) {
-			now[n.GetCandidate().GetHourlyPrice()]++
+			now[rate{n.GetCandidate().GetHourlyPrice(), n.GetCandidate().GetPriceUnknown()}]++
 		}
 	}
 	for _, b := range d.Cluster.GetBilling() {
 		if b.GetEndMs() > 0 {
 			continue
 		}
-		if now[b.GetHourlyPrice()] != b.GetNodes() {
+		at := rate{b.GetHourlyPrice(), b.GetPriceUnknown()}
+		if now[at] != b.GetNodes() {
 			b.EndMs = d.ms()
 			d.ClusterDirty = true
 			continue
 		}
-		delete(now, b.GetHourlyPrice())
+		delete(now, at)
 	}
-	prices := make([]float64, 0, len(now))
-	for p := range now {
-		prices = append(prices, p)
-	}
-	slices.Sort(prices)
-	for _, p := range prices {
-		if now[p] > 0 {
-			d.Cluster.Billing = append(d.Cluster.Billing, &statev1.BillingInterval{StartMs: d.ms(), HourlyPrice: p, Nodes: now[p]})
+	rates := slices.SortedFunc(maps.Keys(now), func(a, b rate) int {
+		if a.price == b.price && b.unknown {
+			return -1
+		}
+		return cmp.Compare(a.price, b.price)
+	})
+	for _, r := range rates {
+		if now[r] > 0 {
+			d.Cluster.Billing = append(d.Cluster.Billing, &statev1.BillingInterval{StartMs: d.ms(), HourlyPrice: r.price, PriceUnknown: r.unknown, Nodes: now[r]})
 			d.ClusterDirty = true
 		}
 	}

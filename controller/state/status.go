@@ -1,6 +1,10 @@
 package state
 
-import statev1 "aloft/proto/sky/state/v1"
+import (
+	"slices"
+
+	statev1 "aloft/proto/sky/state/v1"
+)
 
 // States of a cluster as users see them (SkyPilot's words).
 const (
@@ -97,7 +101,7 @@ func ClusterStatus(c *statev1.Cluster, nodes []*statev1.Node) string {
 	return ClusterInit
 }
 
-// Cost is what a cluster has cost by now, in USD.
+// Cost is what a cluster has cost by now, in USD, as far as prices are known.
 func Cost(c *statev1.Cluster, nowMs int64) float64 {
 	var usd float64
 	for _, b := range c.GetBilling() {
@@ -110,6 +114,11 @@ func Cost(c *statev1.Cluster, nowMs int64) float64 {
 		}
 	}
 	return usd
+}
+
+// CostUnknown reports whether a cluster had machines whose price is not known: its cost is more than Cost says.
+func CostUnknown(c *statev1.Cluster) bool {
+	return slices.ContainsFunc(c.GetBilling(), (*statev1.BillingInterval).GetPriceUnknown)
 }
 
 // HourlyPrice is what a cluster costs per hour now, in USD: the open billing intervals.

@@ -214,6 +214,16 @@ func readZones(path string) (map[string]string, error) {
 	return out, nil
 }
 
+// Stamp tells one state of a cloud's catalogue from another, without reading it.
+func (s Shelf) Stamp(cloud string) string {
+	path := filepath.Join(s.Dir, cloud, vmsFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return "" // built in
+	}
+	return stampOf(path, info, s.zoneFile(cloud)) + s.date(cloud, info).String()
+}
+
 // stampOf tells one state of a catalogue from another.
 func stampOf(path string, info fs.FileInfo, zones string) string {
 	s := fmt.Sprintf("%s|%d|%d", path, info.Size(), info.ModTime().UnixNano())

@@ -37,7 +37,9 @@ func (p Pick) Candidate() *statev1.Candidate {
 	c := &statev1.Candidate{Provider: p.Cloud, Region: p.Region, Zone: p.Zone, InstanceType: p.InstanceType, Accelerator: p.Accelerator,
 		AcceleratorCount: p.Count, Cpus: p.CPUs, MemoryGb: p.MemoryGB, Spot: p.Spot, Wanted: p.Wanted}
 	if sheet.Known(p.Price) {
-		c.HourlyPrice = p.Price
+		c.HourlyPrice, c.PriceDated = p.Price, p.Dated
+	} else {
+		c.PriceUnknown = true
 	}
 	return c
 }

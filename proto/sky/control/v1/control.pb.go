@@ -671,6 +671,7 @@ type PlanResponse struct {
 	ClusterName   string                 `protobuf:"bytes,2,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	ClusterState  string                 `protobuf:"bytes,3,opt,name=cluster_state,json=clusterState,proto3" json:"cluster_state,omitempty"` // "" new | UP | STOPPED | INIT
 	Hints         []string               `protobuf:"bytes,4,rep,name=hints,proto3" json:"hints,omitempty"`
+	Shown         []*v1.Candidate        `protobuf:"bytes,5,rep,name=shown,proto3" json:"shown,omitempty"` // rows of the table: the best of every cloud and alternative
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -729,6 +730,13 @@ func (x *PlanResponse) GetClusterState() string {
 func (x *PlanResponse) GetHints() []string {
 	if x != nil {
 		return x.Hints
+	}
+	return nil
+}
+
+func (x *PlanResponse) GetShown() []*v1.Candidate {
+	if x != nil {
+		return x.Shown
 	}
 	return nil
 }
@@ -1206,6 +1214,7 @@ type ClusterView struct {
 	HourlyPrice   float64                `protobuf:"fixed64,8,opt,name=hourly_price,json=hourlyPrice,proto3" json:"hourly_price,omitempty"` // USD, whole cluster
 	JobsRunning   int32                  `protobuf:"varint,9,opt,name=jobs_running,json=jobsRunning,proto3" json:"jobs_running,omitempty"`
 	JobsPending   int32                  `protobuf:"varint,10,opt,name=jobs_pending,json=jobsPending,proto3" json:"jobs_pending,omitempty"`
+	CostUnknown   bool                   `protobuf:"varint,11,opt,name=cost_unknown,json=costUnknown,proto3" json:"cost_unknown,omitempty"` // some price is not known: cost and hourly_price are what is known of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1308,6 +1317,13 @@ func (x *ClusterView) GetJobsPending() int32 {
 		return x.JobsPending
 	}
 	return 0
+}
+
+func (x *ClusterView) GetCostUnknown() bool {
+	if x != nil {
+		return x.CostUnknown
+	}
+	return false
 }
 
 type ClustersQuery struct {
@@ -3259,6 +3275,9 @@ type WhyResponse struct {
 	Failure       *v1.Failure            `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
 	Attempts      []*v1.PlacementAttempt `protobuf:"bytes,4,rep,name=attempts,proto3" json:"attempts,omitempty"`
 	Summary       string                 `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
+	Rev           uint64                 `protobuf:"varint,6,opt,name=rev,proto3" json:"rev,omitempty"`      // watch from here
+	Blocks        []*v1.Block            `protobuf:"bytes,7,rep,name=blocks,proto3" json:"blocks,omitempty"` // what is not tried now
+	Cluster       *ClusterView           `protobuf:"bytes,8,opt,name=cluster,proto3" json:"cluster,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3328,6 +3347,27 @@ func (x *WhyResponse) GetSummary() string {
 	return ""
 }
 
+func (x *WhyResponse) GetRev() uint64 {
+	if x != nil {
+		return x.Rev
+	}
+	return 0
+}
+
+func (x *WhyResponse) GetBlocks() []*v1.Block {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *WhyResponse) GetCluster() *ClusterView {
+	if x != nil {
+		return x.Cluster
+	}
+	return nil
+}
+
 type CostReportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
@@ -3389,6 +3429,7 @@ type CostRow struct {
 	Status        string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`
 	HourlyPrice   float64                `protobuf:"fixed64,6,opt,name=hourly_price,json=hourlyPrice,proto3" json:"hourly_price,omitempty"`
 	Cost          float64                `protobuf:"fixed64,7,opt,name=cost,proto3" json:"cost,omitempty"`
+	CostUnknown   bool                   `protobuf:"varint,8,opt,name=cost_unknown,json=costUnknown,proto3" json:"cost_unknown,omitempty"` // some price is not known: cost and hourly_price are what is known of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3472,10 +3513,18 @@ func (x *CostRow) GetCost() float64 {
 	return 0
 }
 
+func (x *CostRow) GetCostUnknown() bool {
+	if x != nil {
+		return x.CostUnknown
+	}
+	return false
+}
+
 type CostReportResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rows          []*CostRow             `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
-	Total         float64                `protobuf:"fixed64,2,opt,name=total,proto3" json:"total,omitempty"`
+	Total         float64                `protobuf:"fixed64,2,opt,name=total,proto3" json:"total,omitempty"` // of what is known
+	TotalUnknown  bool                   `protobuf:"varint,3,opt,name=total_unknown,json=totalUnknown,proto3" json:"total_unknown,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3522,6 +3571,13 @@ func (x *CostReportResponse) GetTotal() float64 {
 		return x.Total
 	}
 	return 0
+}
+
+func (x *CostReportResponse) GetTotalUnknown() bool {
+	if x != nil {
+		return x.TotalUnknown
+	}
+	return false
 }
 
 var File_sky_control_v1_control_proto protoreflect.FileDescriptor
@@ -3593,14 +3649,15 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\vPlanRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12!\n" +
 	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\x12*\n" +
-	"\x04task\x18\x03 \x01(\v2\x16.sky.state.v1.TaskSpecR\x04task\"\xa5\x01\n" +
+	"\x04task\x18\x03 \x01(\v2\x16.sky.state.v1.TaskSpecR\x04task\"\xd4\x01\n" +
 	"\fPlanResponse\x127\n" +
 	"\n" +
 	"candidates\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\n" +
 	"candidates\x12!\n" +
 	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\x12#\n" +
 	"\rcluster_state\x18\x03 \x01(\tR\fclusterState\x12\x14\n" +
-	"\x05hints\x18\x04 \x03(\tR\x05hints\"\x97\x01\n" +
+	"\x05hints\x18\x04 \x03(\tR\x05hints\x12-\n" +
+	"\x05shown\x18\x05 \x03(\v2\x17.sky.state.v1.CandidateR\x05shown\"\x97\x01\n" +
 	"\rCancelRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x18\n" +
@@ -3636,7 +3693,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\afailure\x18\x05 \x01(\v2\x15.sky.state.v1.FailureR\afailure\"`\n" +
 	"\x10ClustersResponse\x12:\n" +
 	"\boutcomes\x18\x01 \x03(\v2\x1e.sky.control.v1.ClusterOutcomeR\boutcomes\x12\x10\n" +
-	"\x03rev\x18\x02 \x01(\x04R\x03rev\"\xe8\x02\n" +
+	"\x03rev\x18\x02 \x01(\x04R\x03rev\"\x8b\x03\n" +
 	"\vClusterView\x12/\n" +
 	"\acluster\x18\x01 \x01(\v2\x15.sky.state.v1.ClusterR\acluster\x12(\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x12.sky.state.v1.NodeR\x05nodes\x12\x16\n" +
@@ -3649,7 +3706,8 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\fhourly_price\x18\b \x01(\x01R\vhourlyPrice\x12!\n" +
 	"\fjobs_running\x18\t \x01(\x05R\vjobsRunning\x12!\n" +
 	"\fjobs_pending\x18\n" +
-	" \x01(\x05R\vjobsPending\"s\n" +
+	" \x01(\x05R\vjobsPending\x12!\n" +
+	"\fcost_unknown\x18\v \x01(\bR\vcostUnknown\"s\n" +
 	"\rClustersQuery\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x14\n" +
 	"\x05names\x18\x02 \x03(\tR\x05names\x12\x18\n" +
@@ -3791,16 +3849,19 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"WhyRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
-	"\asubject\x18\x02 \x01(\tR\asubject\"\xdb\x01\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\"\xd1\x02\n" +
 	"\vWhyResponse\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12+\n" +
 	"\x06events\x18\x02 \x03(\v2\x13.sky.state.v1.EventR\x06events\x12/\n" +
 	"\afailure\x18\x03 \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12:\n" +
 	"\battempts\x18\x04 \x03(\v2\x1e.sky.state.v1.PlacementAttemptR\battempts\x12\x18\n" +
-	"\asummary\x18\x05 \x01(\tR\asummary\"H\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary\x12\x10\n" +
+	"\x03rev\x18\x06 \x01(\x04R\x03rev\x12+\n" +
+	"\x06blocks\x18\a \x03(\v2\x13.sky.state.v1.BlockR\x06blocks\x125\n" +
+	"\acluster\x18\b \x01(\v2\x1b.sky.control.v1.ClusterViewR\acluster\"H\n" +
 	"\x11CostReportRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x19\n" +
-	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xd5\x01\n" +
+	"\bsince_ms\x18\x02 \x01(\x03R\asinceMs\"\xf8\x01\n" +
 	"\aCostRow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
 	"\vlaunched_ms\x18\x02 \x01(\x03R\n" +
@@ -3810,10 +3871,12 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x0eresources_text\x18\x04 \x01(\tR\rresourcesText\x12\x16\n" +
 	"\x06status\x18\x05 \x01(\tR\x06status\x12!\n" +
 	"\fhourly_price\x18\x06 \x01(\x01R\vhourlyPrice\x12\x12\n" +
-	"\x04cost\x18\a \x01(\x01R\x04cost\"W\n" +
+	"\x04cost\x18\a \x01(\x01R\x04cost\x12!\n" +
+	"\fcost_unknown\x18\b \x01(\bR\vcostUnknown\"|\n" +
 	"\x12CostReportResponse\x12+\n" +
 	"\x04rows\x18\x01 \x03(\v2\x17.sky.control.v1.CostRowR\x04rows\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x01R\x05total2\xb5\f\n" +
+	"\x05total\x18\x02 \x01(\x01R\x05total\x12#\n" +
+	"\rtotal_unknown\x18\x03 \x01(\bR\ftotalUnknown2\xb5\f\n" +
 	"\aControl\x12A\n" +
 	"\x04Info\x12\x1b.sky.control.v1.InfoRequest\x1a\x1c.sky.control.v1.InfoResponse\x12M\n" +
 	"\bShutdown\x12\x1f.sky.control.v1.ShutdownRequest\x1a .sky.control.v1.ShutdownResponse\x12G\n" +
@@ -3916,6 +3979,7 @@ var file_sky_control_v1_control_proto_goTypes = []any{
 	(*v1.Job)(nil),              // 60: sky.state.v1.Job
 	(*v1.Event)(nil),            // 61: sky.state.v1.Event
 	(*v1.PlacementAttempt)(nil), // 62: sky.state.v1.PlacementAttempt
+	(*v1.Block)(nil),            // 63: sky.state.v1.Block
 }
 var file_sky_control_v1_control_proto_depIdxs = []int32{
 	53, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
@@ -3926,87 +3990,90 @@ var file_sky_control_v1_control_proto_depIdxs = []int32{
 	52, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
 	53, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
 	56, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
-	11, // 8: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	54, // 9: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
-	11, // 10: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	54, // 11: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
-	57, // 12: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
-	14, // 13: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
-	58, // 14: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
-	59, // 15: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
-	16, // 16: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
-	60, // 17: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
-	19, // 18: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
-	21, // 19: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
-	19, // 20: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
-	16, // 21: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
-	61, // 22: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
-	16, // 23: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
-	19, // 24: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
-	28, // 25: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
-	32, // 26: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
-	33, // 27: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
-	30, // 28: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
-	32, // 29: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
-	32, // 30: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
-	39, // 31: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
-	38, // 32: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
-	56, // 33: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
-	57, // 34: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
-	44, // 35: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
-	61, // 36: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
-	57, // 37: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
-	62, // 38: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
-	49, // 39: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
-	0,  // 40: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
-	2,  // 41: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
-	4,  // 42: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
-	5,  // 43: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
-	7,  // 44: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
-	9,  // 45: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
-	11, // 46: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
-	12, // 47: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
-	11, // 48: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
-	13, // 49: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
-	17, // 50: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
-	20, // 51: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
-	23, // 52: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
-	25, // 53: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
-	27, // 54: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
-	31, // 55: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
-	35, // 56: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
-	37, // 57: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
-	41, // 58: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
-	43, // 59: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
-	46, // 60: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
-	48, // 61: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
-	1,  // 62: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
-	3,  // 63: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
-	6,  // 64: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
-	6,  // 65: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
-	8,  // 66: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
-	10, // 67: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
-	15, // 68: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
-	15, // 69: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
-	15, // 70: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
-	15, // 71: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
-	18, // 72: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
-	22, // 73: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
-	24, // 74: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
-	26, // 75: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
-	29, // 76: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
-	34, // 77: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
-	36, // 78: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
-	40, // 79: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
-	42, // 80: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
-	45, // 81: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
-	47, // 82: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
-	50, // 83: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
-	62, // [62:84] is the sub-list for method output_type
-	40, // [40:62] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	56, // 8: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
+	11, // 9: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
+	54, // 10: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
+	11, // 11: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
+	54, // 12: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
+	57, // 13: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
+	14, // 14: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
+	58, // 15: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
+	59, // 16: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
+	16, // 17: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
+	60, // 18: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
+	19, // 19: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
+	21, // 20: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
+	19, // 21: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
+	16, // 22: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
+	61, // 23: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
+	16, // 24: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
+	19, // 25: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
+	28, // 26: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
+	32, // 27: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
+	33, // 28: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
+	30, // 29: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
+	32, // 30: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
+	32, // 31: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
+	39, // 32: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
+	38, // 33: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
+	56, // 34: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
+	57, // 35: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
+	44, // 36: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
+	61, // 37: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
+	57, // 38: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
+	62, // 39: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
+	63, // 40: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
+	16, // 41: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
+	49, // 42: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
+	0,  // 43: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
+	2,  // 44: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
+	4,  // 45: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
+	5,  // 46: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
+	7,  // 47: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
+	9,  // 48: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
+	11, // 49: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
+	12, // 50: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
+	11, // 51: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
+	13, // 52: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
+	17, // 53: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
+	20, // 54: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
+	23, // 55: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
+	25, // 56: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
+	27, // 57: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
+	31, // 58: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
+	35, // 59: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
+	37, // 60: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
+	41, // 61: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
+	43, // 62: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
+	46, // 63: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
+	48, // 64: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
+	1,  // 65: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
+	3,  // 66: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
+	6,  // 67: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
+	6,  // 68: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
+	8,  // 69: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
+	10, // 70: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
+	15, // 71: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
+	15, // 72: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
+	15, // 73: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
+	15, // 74: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
+	18, // 75: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
+	22, // 76: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
+	24, // 77: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
+	26, // 78: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
+	29, // 79: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
+	34, // 80: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
+	36, // 81: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
+	40, // 82: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
+	42, // 83: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
+	45, // 84: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
+	47, // 85: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
+	50, // 86: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
+	65, // [65:87] is the sub-list for method output_type
+	43, // [43:65] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_sky_control_v1_control_proto_init() }

@@ -510,6 +510,7 @@ type Failure struct {
 	Hint          string                 `protobuf:"bytes,5,opt,name=hint,proto3" json:"hint,omitempty"`         // the next command to run
 	Evidence      string                 `protobuf:"bytes,6,opt,name=evidence,proto3" json:"evidence,omitempty"` // log reference
 	AtMs          int64                  `protobuf:"varint,7,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Class         string                 `protobuf:"bytes,8,opt,name=class,proto3" json:"class,omitempty"` // of a refused machine: the provider's word for the kind of failure (capacity, quota, ...); "" = none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -591,6 +592,13 @@ func (x *Failure) GetAtMs() int64 {
 		return x.AtMs
 	}
 	return 0
+}
+
+func (x *Failure) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
 }
 
 // Resources is one alternative of what a task asks for; empty strings and zeros mean "any".
@@ -1486,7 +1494,11 @@ type PlacementAttempt struct {
 	Candidate     *Candidate             `protobuf:"bytes,1,opt,name=candidate,proto3" json:"candidate,omitempty"`
 	StartedMs     int64                  `protobuf:"varint,2,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
 	EndedMs       int64                  `protobuf:"varint,3,opt,name=ended_ms,json=endedMs,proto3" json:"ended_ms,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"` // unset = succeeded
+	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`                                  // unset = succeeded, or still under way
+	Instances     []string               `protobuf:"bytes,5,rep,name=instances,proto3" json:"instances,omitempty"`                              // machines that came of it, the first few
+	QuotaAskedMs  int64                  `protobuf:"varint,6,opt,name=quota_asked_ms,json=quotaAskedMs,proto3" json:"quota_asked_ms,omitempty"` // the place was asked whether the account may have this; 0 = not
+	QuotaToldMs   int64                  `protobuf:"varint,7,opt,name=quota_told_ms,json=quotaToldMs,proto3" json:"quota_told_ms,omitempty"`    // ... and did not say no; 0 = no answer yet
+	Problem       *Failure               `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`                                  // the last one that was tried again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1549,6 +1561,34 @@ func (x *PlacementAttempt) GetFailure() *Failure {
 	return nil
 }
 
+func (x *PlacementAttempt) GetInstances() []string {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+func (x *PlacementAttempt) GetQuotaAskedMs() int64 {
+	if x != nil {
+		return x.QuotaAskedMs
+	}
+	return 0
+}
+
+func (x *PlacementAttempt) GetQuotaToldMs() int64 {
+	if x != nil {
+		return x.QuotaToldMs
+	}
+	return 0
+}
+
+func (x *PlacementAttempt) GetProblem() *Failure {
+	if x != nil {
+		return x.Problem
+	}
+	return nil
+}
+
 // BillingInterval is a stretch of time in which `nodes` machines were billed at `hourly_price` each.
 type BillingInterval struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1556,6 +1596,7 @@ type BillingInterval struct {
 	EndMs         int64                  `protobuf:"varint,2,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"` // 0 = still running
 	HourlyPrice   float64                `protobuf:"fixed64,3,opt,name=hourly_price,json=hourlyPrice,proto3" json:"hourly_price,omitempty"`
 	Nodes         int32                  `protobuf:"varint,4,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	PriceUnknown  bool                   `protobuf:"varint,5,opt,name=price_unknown,json=priceUnknown,proto3" json:"price_unknown,omitempty"` // hourly_price is not known: what it cost is not, either
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1618,6 +1659,13 @@ func (x *BillingInterval) GetNodes() int32 {
 	return 0
 }
 
+func (x *BillingInterval) GetPriceUnknown() bool {
+	if x != nil {
+		return x.PriceUnknown
+	}
+	return false
+}
+
 type Cluster struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1652,6 +1700,7 @@ type Cluster struct {
 	Purge          bool                   `protobuf:"varint,30,opt,name=purge,proto3" json:"purge,omitempty"`                                           // API: forget machines whose deletion the provider refuses
 	Blocks         []*Block               `protobuf:"bytes,31,rep,name=blocks,proto3" json:"blocks,omitempty"`                                          // plan: what is not tried again before its time
 	Adopted        bool                   `protobuf:"varint,32,opt,name=adopted,proto3" json:"adopted,omitempty"`                                       // taken over from the tags of machines that the store did not know
+	Cleanups       []*Cleanup             `protobuf:"bytes,33,rep,name=cleanups,proto3" json:"cleanups,omitempty"`                                      // plan: what the machines shared, to be removed after the last one
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1910,24 +1959,127 @@ func (x *Cluster) GetAdopted() bool {
 	return false
 }
 
-// Block keeps the planner from places that refused; empty fields mean any.
-type Block struct {
+func (x *Cluster) GetCleanups() []*Cleanup {
+	if x != nil {
+		return x.Cleanups
+	}
+	return nil
+}
+
+// Cleanup is the removal of what a cluster's machines shared in one region of one provider.
+type Cleanup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Provider      string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
 	Region        string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
-	Zone          string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
-	InstanceType  string                 `protobuf:"bytes,4,opt,name=instance_type,json=instanceType,proto3" json:"instance_type,omitempty"`
-	Accelerator   string                 `protobuf:"bytes,5,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
-	Market        int32                  `protobuf:"varint,6,opt,name=market,proto3" json:"market,omitempty"`                  // 0 = any, 1 = on demand, 2 = spot
-	UntilMs       int64                  `protobuf:"varint,7,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"` // 0 = for the rest of this launch
-	Failure       *Failure               `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`                 // why
+	StartedMs     int64                  `protobuf:"varint,3,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"` // written before the first call
+	DoneMs        int64                  `protobuf:"varint,4,opt,name=done_ms,json=doneMs,proto3" json:"done_ms,omitempty"`          // 0 = owed
+	Tries         int32                  `protobuf:"varint,5,opt,name=tries,proto3" json:"tries,omitempty"`
+	RetryMs       int64                  `protobuf:"varint,6,opt,name=retry_ms,json=retryMs,proto3" json:"retry_ms,omitempty"` // not before
+	Failure       *Failure               `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`                 // of the last call; with done_ms: what was left behind by a purge
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Cleanup) Reset() {
+	*x = Cleanup{}
+	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cleanup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cleanup) ProtoMessage() {}
+
+func (x *Cleanup) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cleanup.ProtoReflect.Descriptor instead.
+func (*Cleanup) Descriptor() ([]byte, []int) {
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Cleanup) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Cleanup) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Cleanup) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *Cleanup) GetDoneMs() int64 {
+	if x != nil {
+		return x.DoneMs
+	}
+	return 0
+}
+
+func (x *Cleanup) GetTries() int32 {
+	if x != nil {
+		return x.Tries
+	}
+	return 0
+}
+
+func (x *Cleanup) GetRetryMs() int64 {
+	if x != nil {
+		return x.RetryMs
+	}
+	return 0
+}
+
+func (x *Cleanup) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// Block keeps the planner from places that refused; empty fields mean any.
+type Block struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Provider         string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	Region           string                 `protobuf:"bytes,2,opt,name=region,proto3" json:"region,omitempty"`
+	Zone             string                 `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	InstanceType     string                 `protobuf:"bytes,4,opt,name=instance_type,json=instanceType,proto3" json:"instance_type,omitempty"`
+	Accelerator      string                 `protobuf:"bytes,5,opt,name=accelerator,proto3" json:"accelerator,omitempty"`
+	Market           int32                  `protobuf:"varint,6,opt,name=market,proto3" json:"market,omitempty"`                                               // 0 = any, 1 = on demand, 2 = spot
+	UntilMs          int64                  `protobuf:"varint,7,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`                              // 0 = for the rest of this launch
+	Failure          *Failure               `protobuf:"bytes,8,opt,name=failure,proto3" json:"failure,omitempty"`                                              // why
+	Family           string                 `protobuf:"bytes,9,opt,name=family,proto3" json:"family,omitempty"`                                                // of instance types: m6i of m6i.large, n2 of n2-standard-4
+	AcceleratorCount float64                `protobuf:"fixed64,10,opt,name=accelerator_count,json=acceleratorCount,proto3" json:"accelerator_count,omitempty"` // that many of the accelerator or more; 0 = any
+	Cpus             float64                `protobuf:"fixed64,11,opt,name=cpus,proto3" json:"cpus,omitempty"`                                                 // that many or more; 0 = any
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	mi := &file_sky_state_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1939,7 +2091,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	mi := &file_sky_state_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1952,7 +2104,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Block) GetProvider() string {
@@ -2011,6 +2163,27 @@ func (x *Block) GetFailure() *Failure {
 	return nil
 }
 
+func (x *Block) GetFamily() string {
+	if x != nil {
+		return x.Family
+	}
+	return ""
+}
+
+func (x *Block) GetAcceleratorCount() float64 {
+	if x != nil {
+		return x.AcceleratorCount
+	}
+	return 0
+}
+
+func (x *Block) GetCpus() float64 {
+	if x != nil {
+		return x.Cpus
+	}
+	return 0
+}
+
 type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2046,7 +2219,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[14]
+	mi := &file_sky_state_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2231,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[14]
+	mi := &file_sky_state_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2244,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Node) GetId() string {
@@ -2286,7 +2459,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[15]
+	mi := &file_sky_state_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2298,7 +2471,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[15]
+	mi := &file_sky_state_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2311,7 +2484,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Intent) GetNodeId() string {
@@ -2437,7 +2610,7 @@ type Rank struct {
 
 func (x *Rank) Reset() {
 	*x = Rank{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[16]
+	mi := &file_sky_state_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2622,7 @@ func (x *Rank) String() string {
 func (*Rank) ProtoMessage() {}
 
 func (x *Rank) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[16]
+	mi := &file_sky_state_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2635,7 @@ func (x *Rank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rank.ProtoReflect.Descriptor instead.
 func (*Rank) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Rank) GetSlot() int32 {
@@ -2598,7 +2771,7 @@ type StoredFile struct {
 
 func (x *StoredFile) Reset() {
 	*x = StoredFile{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[17]
+	mi := &file_sky_state_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2783,7 @@ func (x *StoredFile) String() string {
 func (*StoredFile) ProtoMessage() {}
 
 func (x *StoredFile) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[17]
+	mi := &file_sky_state_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2796,7 @@ func (x *StoredFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredFile.ProtoReflect.Descriptor instead.
 func (*StoredFile) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StoredFile) GetName() string {
@@ -2679,7 +2852,7 @@ type SuiteResult struct {
 
 func (x *SuiteResult) Reset() {
 	*x = SuiteResult{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[18]
+	mi := &file_sky_state_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2691,7 +2864,7 @@ func (x *SuiteResult) String() string {
 func (*SuiteResult) ProtoMessage() {}
 
 func (x *SuiteResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[18]
+	mi := &file_sky_state_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2704,7 +2877,7 @@ func (x *SuiteResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuiteResult.ProtoReflect.Descriptor instead.
 func (*SuiteResult) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SuiteResult) GetName() string {
@@ -2791,7 +2964,7 @@ type ConditionRow struct {
 
 func (x *ConditionRow) Reset() {
 	*x = ConditionRow{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[19]
+	mi := &file_sky_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2976,7 @@ func (x *ConditionRow) String() string {
 func (*ConditionRow) ProtoMessage() {}
 
 func (x *ConditionRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[19]
+	mi := &file_sky_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +2989,7 @@ func (x *ConditionRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConditionRow.ProtoReflect.Descriptor instead.
 func (*ConditionRow) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ConditionRow) GetCheck() string {
@@ -2889,7 +3062,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[20]
+	mi := &file_sky_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +3074,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[20]
+	mi := &file_sky_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +3087,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Job) GetId() string {
@@ -3116,7 +3289,7 @@ type SecretMap struct {
 
 func (x *SecretMap) Reset() {
 	*x = SecretMap{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[21]
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3128,7 +3301,7 @@ func (x *SecretMap) String() string {
 func (*SecretMap) ProtoMessage() {}
 
 func (x *SecretMap) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[21]
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3141,7 +3314,7 @@ func (x *SecretMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretMap.ProtoReflect.Descriptor instead.
 func (*SecretMap) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SecretMap) GetValues() map[string]string {
@@ -3170,7 +3343,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	mi := &file_sky_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3182,7 +3355,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	mi := &file_sky_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3195,7 +3368,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Event) GetRev() uint64 {
@@ -3272,7 +3445,7 @@ var File_sky_state_v1_state_proto protoreflect.FileDescriptor
 
 const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\n" +
-	"\x18sky/state/v1/state.proto\x12\fsky.state.v1\"\xc1\x01\n" +
+	"\x18sky/state/v1/state.proto\x12\fsky.state.v1\"\xd7\x01\n" +
 	"\aFailure\x12-\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x19.sky.state.v1.FailureKindR\x04kind\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x12\n" +
@@ -3280,7 +3453,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\amessage\x18\x04 \x01(\tR\amessage\x12\x12\n" +
 	"\x04hint\x18\x05 \x01(\tR\x04hint\x12\x1a\n" +
 	"\bevidence\x18\x06 \x01(\tR\bevidence\x12\x13\n" +
-	"\x05at_ms\x18\a \x01(\x03R\x04atMs\"\xfe\x04\n" +
+	"\x05at_ms\x18\a \x01(\x03R\x04atMs\x12\x14\n" +
+	"\x05class\x18\b \x01(\tR\x05class\"\xfe\x04\n" +
 	"\tResources\x12\x14\n" +
 	"\x05cloud\x18\x01 \x01(\tR\x05cloud\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x12\n" +
@@ -3371,18 +3545,23 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\fsecret_names\x18\x12 \x03(\tR\vsecretNames\x1a7\n" +
 	"\tEnvsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb4\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcd\x02\n" +
 	"\x10PlacementAttempt\x125\n" +
 	"\tcandidate\x18\x01 \x01(\v2\x17.sky.state.v1.CandidateR\tcandidate\x12\x1d\n" +
 	"\n" +
 	"started_ms\x18\x02 \x01(\x03R\tstartedMs\x12\x19\n" +
 	"\bended_ms\x18\x03 \x01(\x03R\aendedMs\x12/\n" +
-	"\afailure\x18\x04 \x01(\v2\x15.sky.state.v1.FailureR\afailure\"|\n" +
+	"\afailure\x18\x04 \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x1c\n" +
+	"\tinstances\x18\x05 \x03(\tR\tinstances\x12$\n" +
+	"\x0equota_asked_ms\x18\x06 \x01(\x03R\fquotaAskedMs\x12\"\n" +
+	"\rquota_told_ms\x18\a \x01(\x03R\vquotaToldMs\x12/\n" +
+	"\aproblem\x18\b \x01(\v2\x15.sky.state.v1.FailureR\aproblem\"\xa1\x01\n" +
 	"\x0fBillingInterval\x12\x19\n" +
 	"\bstart_ms\x18\x01 \x01(\x03R\astartMs\x12\x15\n" +
 	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\x12!\n" +
 	"\fhourly_price\x18\x03 \x01(\x01R\vhourlyPrice\x12\x14\n" +
-	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\"\xfb\b\n" +
+	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\x12#\n" +
+	"\rprice_unknown\x18\x05 \x01(\bR\fpriceUnknown\"\xae\t\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3423,7 +3602,17 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"last_event\x18\x1d \x01(\tR\tlastEvent\x12\x14\n" +
 	"\x05purge\x18\x1e \x01(\bR\x05purge\x12+\n" +
 	"\x06blocks\x18\x1f \x03(\v2\x13.sky.state.v1.BlockR\x06blocks\x12\x18\n" +
-	"\aadopted\x18  \x01(\bR\aadopted\"\xfa\x01\n" +
+	"\aadopted\x18  \x01(\bR\aadopted\x121\n" +
+	"\bcleanups\x18! \x03(\v2\x15.sky.state.v1.CleanupR\bcleanups\"\xd7\x01\n" +
+	"\aCleanup\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
+	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x03 \x01(\x03R\tstartedMs\x12\x17\n" +
+	"\adone_ms\x18\x04 \x01(\x03R\x06doneMs\x12\x14\n" +
+	"\x05tries\x18\x05 \x01(\x05R\x05tries\x12\x19\n" +
+	"\bretry_ms\x18\x06 \x01(\x03R\aretryMs\x12/\n" +
+	"\afailure\x18\a \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xd3\x02\n" +
 	"\x05Block\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x12\n" +
@@ -3432,7 +3621,11 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\vaccelerator\x18\x05 \x01(\tR\vaccelerator\x12\x16\n" +
 	"\x06market\x18\x06 \x01(\x05R\x06market\x12\x19\n" +
 	"\buntil_ms\x18\a \x01(\x03R\auntilMs\x12/\n" +
-	"\afailure\x18\b \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xdc\x06\n" +
+	"\afailure\x18\b \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x16\n" +
+	"\x06family\x18\t \x01(\tR\x06family\x12+\n" +
+	"\x11accelerator_count\x18\n" +
+	" \x01(\x01R\x10acceleratorCount\x12\x12\n" +
+	"\x04cpus\x18\v \x01(\x01R\x04cpus\"\xdc\x06\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3684,7 +3877,7 @@ func file_sky_state_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_sky_state_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_sky_state_v1_state_proto_goTypes = []any{
 	(NodePhase)(0),           // 0: sky.state.v1.NodePhase
 	(NodeDesired)(0),         // 1: sky.state.v1.NodeDesired
@@ -3706,26 +3899,27 @@ var file_sky_state_v1_state_proto_goTypes = []any{
 	(*PlacementAttempt)(nil), // 17: sky.state.v1.PlacementAttempt
 	(*BillingInterval)(nil),  // 18: sky.state.v1.BillingInterval
 	(*Cluster)(nil),          // 19: sky.state.v1.Cluster
-	(*Block)(nil),            // 20: sky.state.v1.Block
-	(*Node)(nil),             // 21: sky.state.v1.Node
-	(*Intent)(nil),           // 22: sky.state.v1.Intent
-	(*Rank)(nil),             // 23: sky.state.v1.Rank
-	(*StoredFile)(nil),       // 24: sky.state.v1.StoredFile
-	(*SuiteResult)(nil),      // 25: sky.state.v1.SuiteResult
-	(*ConditionRow)(nil),     // 26: sky.state.v1.ConditionRow
-	(*Job)(nil),              // 27: sky.state.v1.Job
-	(*SecretMap)(nil),        // 28: sky.state.v1.SecretMap
-	(*Event)(nil),            // 29: sky.state.v1.Event
-	nil,                      // 30: sky.state.v1.Resources.LabelsEntry
-	nil,                      // 31: sky.state.v1.TaskSpec.EnvsEntry
-	nil,                      // 32: sky.state.v1.Job.MetricsEntry
-	nil,                      // 33: sky.state.v1.SecretMap.ValuesEntry
+	(*Cleanup)(nil),          // 20: sky.state.v1.Cleanup
+	(*Block)(nil),            // 21: sky.state.v1.Block
+	(*Node)(nil),             // 22: sky.state.v1.Node
+	(*Intent)(nil),           // 23: sky.state.v1.Intent
+	(*Rank)(nil),             // 24: sky.state.v1.Rank
+	(*StoredFile)(nil),       // 25: sky.state.v1.StoredFile
+	(*SuiteResult)(nil),      // 26: sky.state.v1.SuiteResult
+	(*ConditionRow)(nil),     // 27: sky.state.v1.ConditionRow
+	(*Job)(nil),              // 28: sky.state.v1.Job
+	(*SecretMap)(nil),        // 29: sky.state.v1.SecretMap
+	(*Event)(nil),            // 30: sky.state.v1.Event
+	nil,                      // 31: sky.state.v1.Resources.LabelsEntry
+	nil,                      // 32: sky.state.v1.TaskSpec.EnvsEntry
+	nil,                      // 33: sky.state.v1.Job.MetricsEntry
+	nil,                      // 34: sky.state.v1.SecretMap.ValuesEntry
 }
 var file_sky_state_v1_state_proto_depIdxs = []int32{
 	5,  // 0: sky.state.v1.Failure.kind:type_name -> sky.state.v1.FailureKind
-	30, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
+	31, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
 	8,  // 2: sky.state.v1.Candidate.wanted:type_name -> sky.state.v1.Resources
-	31, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
+	32, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
 	12, // 4: sky.state.v1.TaskSpec.workdir:type_name -> sky.state.v1.FileTree
 	13, // 5: sky.state.v1.TaskSpec.git:type_name -> sky.state.v1.GitSource
 	12, // 6: sky.state.v1.TaskSpec.mounts:type_name -> sky.state.v1.FileTree
@@ -3735,37 +3929,40 @@ var file_sky_state_v1_state_proto_depIdxs = []int32{
 	11, // 10: sky.state.v1.TaskSpec.budget:type_name -> sky.state.v1.Budget
 	9,  // 11: sky.state.v1.PlacementAttempt.candidate:type_name -> sky.state.v1.Candidate
 	7,  // 12: sky.state.v1.PlacementAttempt.failure:type_name -> sky.state.v1.Failure
-	2,  // 13: sky.state.v1.Cluster.desired:type_name -> sky.state.v1.ClusterDesired
-	8,  // 14: sky.state.v1.Cluster.resources:type_name -> sky.state.v1.Resources
-	9,  // 15: sky.state.v1.Cluster.candidates:type_name -> sky.state.v1.Candidate
-	10, // 16: sky.state.v1.Cluster.autostop:type_name -> sky.state.v1.Autostop
-	11, // 17: sky.state.v1.Cluster.budget:type_name -> sky.state.v1.Budget
-	7,  // 18: sky.state.v1.Cluster.failure:type_name -> sky.state.v1.Failure
-	17, // 19: sky.state.v1.Cluster.attempts:type_name -> sky.state.v1.PlacementAttempt
-	18, // 20: sky.state.v1.Cluster.billing:type_name -> sky.state.v1.BillingInterval
-	20, // 21: sky.state.v1.Cluster.blocks:type_name -> sky.state.v1.Block
-	7,  // 22: sky.state.v1.Block.failure:type_name -> sky.state.v1.Failure
-	1,  // 23: sky.state.v1.Node.desired:type_name -> sky.state.v1.NodeDesired
-	0,  // 24: sky.state.v1.Node.phase:type_name -> sky.state.v1.NodePhase
-	9,  // 25: sky.state.v1.Node.candidate:type_name -> sky.state.v1.Candidate
-	7,  // 26: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
-	6,  // 27: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
-	4,  // 28: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
-	7,  // 29: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
-	26, // 30: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
-	16, // 31: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
-	3,  // 32: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
-	23, // 33: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
-	7,  // 34: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
-	24, // 35: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
-	25, // 36: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
-	32, // 37: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
-	33, // 38: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	7,  // 13: sky.state.v1.PlacementAttempt.problem:type_name -> sky.state.v1.Failure
+	2,  // 14: sky.state.v1.Cluster.desired:type_name -> sky.state.v1.ClusterDesired
+	8,  // 15: sky.state.v1.Cluster.resources:type_name -> sky.state.v1.Resources
+	9,  // 16: sky.state.v1.Cluster.candidates:type_name -> sky.state.v1.Candidate
+	10, // 17: sky.state.v1.Cluster.autostop:type_name -> sky.state.v1.Autostop
+	11, // 18: sky.state.v1.Cluster.budget:type_name -> sky.state.v1.Budget
+	7,  // 19: sky.state.v1.Cluster.failure:type_name -> sky.state.v1.Failure
+	17, // 20: sky.state.v1.Cluster.attempts:type_name -> sky.state.v1.PlacementAttempt
+	18, // 21: sky.state.v1.Cluster.billing:type_name -> sky.state.v1.BillingInterval
+	21, // 22: sky.state.v1.Cluster.blocks:type_name -> sky.state.v1.Block
+	20, // 23: sky.state.v1.Cluster.cleanups:type_name -> sky.state.v1.Cleanup
+	7,  // 24: sky.state.v1.Cleanup.failure:type_name -> sky.state.v1.Failure
+	7,  // 25: sky.state.v1.Block.failure:type_name -> sky.state.v1.Failure
+	1,  // 26: sky.state.v1.Node.desired:type_name -> sky.state.v1.NodeDesired
+	0,  // 27: sky.state.v1.Node.phase:type_name -> sky.state.v1.NodePhase
+	9,  // 28: sky.state.v1.Node.candidate:type_name -> sky.state.v1.Candidate
+	7,  // 29: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
+	6,  // 30: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
+	4,  // 31: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
+	7,  // 32: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
+	27, // 33: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
+	16, // 34: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
+	3,  // 35: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
+	24, // 36: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
+	7,  // 37: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
+	25, // 38: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
+	26, // 39: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
+	33, // 40: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
+	34, // 41: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_sky_state_v1_state_proto_init() }
@@ -3779,7 +3976,7 @@ func file_sky_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_state_v1_state_proto_rawDesc), len(file_sky_state_v1_state_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
