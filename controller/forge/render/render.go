@@ -40,6 +40,7 @@ type fault struct {
 }
 
 type outcome struct {
+	ID         string `json:"check"`
 	Name       string `json:"name"`
 	Header     string `json:"header"`
 	Dataset    string `json:"dataset"`
