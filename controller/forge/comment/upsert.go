@@ -65,7 +65,14 @@ func Do(ctx context.Context, c forge.Client, p Post) (Result, error) {
 		if err != nil {
 			return Result{}, err
 		}
-		if done {
+		switch {
+		case done && u.busy && u.wrote:
+			// Another job may have decided to change the comment before ours was there, and do it now. Look again in a while.
+			u.busy = false
+			if err := rest(ctx, settleTime); err != nil {
+				return Result{}, err
+			}
+		case done:
 			return u.result, nil
 		}
 	}
@@ -83,6 +90,7 @@ type upsert struct {
 	limit   int
 	foreign map[int64]bool // marked, but not to be changed by us
 	wrote   bool
+	busy    bool // others post at the same time
 	tries   int // posts whose fate is not known
 	result  Result
 }
@@ -176,6 +184,7 @@ func (u *upsert) round(ctx context.Context) (bool, error) {
 			keep = o
 		}
 	}
+	u.busy = u.busy || len(mine) > 1 || u.wrote && u.result.Comment.ID != keep.ID || newest.mark.stamp != u.p.Stamp && !newest.cml && near(newest.mark.stamp.AtMS, u.p.Stamp.AtMS)
 	changed, err := u.settle(ctx, keep, newest)
 	if err != nil || changed == gone {
 		return false, err
@@ -196,6 +205,19 @@ func (u *upsert) round(ctx context.Context) (bool, error) {
 		changed = yes
 	}
 	return changed == no, nil
+}
+
+// settleTime is how long after the last change a job that saw others at work looks again; nearTime how close in time
+// another's post is one at work.
+const (
+	settleTime = 2 * time.Second
+	nearTime   = time.Minute
+)
+
+// near reports whether two moments, in milliseconds, are close.
+func near(a, b int64) bool {
+	d := time.Duration(a-b) * time.Millisecond
+	return d < nearTime && d > -nearTime
 }
 
 // change says whether a comment was changed, or was not there any more.

@@ -51,6 +51,9 @@ func onForges(t *testing.T, f func(t *testing.T, s *forgetest.Server, c forge.Cl
 				if strings.Contains(logged.String(), secret) {
 					t.Error("the token is in the log")
 				}
+				for _, b := range s.Breaches {
+					t.Error(b)
+				}
 			})
 		})
 	}
@@ -300,10 +303,12 @@ func TestFaults(t *testing.T) {
 			return true
 		}, forge.Unexpected, 0, 0},
 		{"moved", func(_ *forgetest.Server, w http.ResponseWriter, r *http.Request, _ int) bool {
-			if r.URL.Query().Get("moved") != "" {
+			q := r.URL.Query()
+			if q.Get("moved") != "" {
+				q.Del("moved")
+				r.URL.RawQuery = q.Encode()
 				return false
 			}
-			q := r.URL.Query()
 			q.Set("moved", "1")
 			w.Header().Set("Location", r.URL.EscapedPath()+"?"+q.Encode())
 			w.WriteHeader(301)

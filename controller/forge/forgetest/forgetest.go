@@ -51,11 +51,18 @@ type Server struct {
 	Fault func(w http.ResponseWriter, r *http.Request, n int) bool
 	// Lose tells which request is carried out and then not answered.
 	Lose func(r *http.Request, n int) bool
+	// NoChecks refuses check runs, as for tokens that are no app's.
+	NoChecks bool
 	// Pulls are the pull requests.
 	Pulls []Pull
+	// Breaches are requests and answers that GitHub's description of its API does not know. There must be none.
+	Breaches []string
 
 	mu       sync.Mutex
+	contract *contract
 	comments []Comment
+	statuses []Status
+	checks   []Check
 	next     int64
 	Log      []string // "METHOD path", in order
 }
@@ -105,7 +112,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rec := httptest.NewRecorder()
 	s.mu.Lock()
-	s.answer(rec, r)
+	if s.Kind == forge.GitHub {
+		s.checked(rec, r)
+	} else {
+		s.answer(rec, r)
+	}
 	s.mu.Unlock()
 	if s.Lose != nil && s.Lose(r, n) {
 		if h, ok := w.(http.Hijacker); ok {
@@ -135,9 +146,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	case path == "/user" && s.NoUser:
 		s.fail(w, http.StatusForbidden, "Resource not accessible by integration")
 	case path == "/user":
-		send(w, 200, map[string]any{"login": s.User, "username": s.User, "uuid": s.User})
+		send(w, 200, map[string]any{"login": s.User, "username": s.User, "uuid": s.User, "user_view_type": "private"})
 	case r.Method != http.MethodGet && s.ReadOnly:
 		s.fail(w, http.StatusForbidden, "Resource not accessible by integration")
+	case s.statusOrCheck(w, r, path):
 	case oneGitHub.MatchString(path) && s.Kind == forge.GitHub:
 		s.one(w, r, oneGitHub.FindStringSubmatch(path)[1])
 	case placePath.MatchString(path):
