@@ -2,7 +2,6 @@ package sim_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -10,13 +9,12 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"aloft/controller/api"
 	"aloft/controller/desired"
 	"aloft/controller/plan"
 	"aloft/controller/reconcile"
@@ -32,6 +30,7 @@ import (
 // scenario is what one run is about; the zero value is the hostile cloud of the leak model with tokens.
 type scenario struct {
 	idempotency providers.Idempotency
+	others      []providers.Idempotency // of further clouds, to which launches fail over
 	claim       *providers.Capabilities // what the cloud says of itself; nil = the truth
 	owns        func(*statev1.Intent, providers.Instance) bool
 	noSweep     bool
@@ -39,8 +38,25 @@ type scenario struct {
 	crash       int  // one in so many points is a crash; 0 = 40
 	// ttl is how long a machine lives without being wanted longer. The usual one is beyond the end of the world, so that
 	// it hides no leak.
-	ttl time.Duration
+	ttl      time.Duration
+	broken   rule    // what is broken, to prove that it would be noticed; 0 = nothing
+	campaign bool    // one cluster from its launch to its end, else users at random
+	failover bool    // the first places refuse
+	target   *target // of a campaign: where the controller dies
 }
+
+// rule is one that a run can break.
+type rule int
+
+const (
+	_ rule = iota // nothing is
+
+	freshTokens  // R2: every call has a token of its own
+	noLeaseAsked // the lease: machines are asked for without an end
+	leaseIgnored // the lease: the place says that it ends machines, and does not
+	noFinish     // what a cluster shared is never removed
+	writeAfter   // R1: the intent is written with the answer of its call, so the death of a controller loses it
+)
 
 const (
 	lag      = 60 * time.Second
@@ -51,21 +67,28 @@ const (
 
 // world is a cloud, a store, a controller that dies and comes back, and users.
 type world struct {
-	t     *testing.T
-	s     scenario
-	seed  uint64
-	rng   *rand.Rand
-	cloud *fake.Cloud
-	path  string
+	t      *testing.T
+	s      scenario
+	seed   uint64
+	rng    *rand.Rand
+	clouds places
+	path   string
 
 	mu   sync.Mutex
 	gate *gate // the store as the present controller sees it
 	ctl  *controller
 	calm atomic.Bool
 	seen map[string]int // keys drawn for
-	died map[string]int // by point
+	died map[cell]int
 	dies int
 	done chan struct{}
+
+	verb    string       // what is asked for at present, of a campaign
+	passed  map[cell]int // points by verb
+	forever bool         // no controller comes back
+	jumped  time.Duration
+	overdue []string // machines that outlived every lease
+	request int      // launches asked for
 }
 
 // gate is a store that a dead controller cannot reach.
@@ -93,6 +116,7 @@ func (g *gate) Update(ctx context.Context, fn func(store.Tx) error) (store.Rev, 
 // controller is one life of the controller.
 type controller struct {
 	loop   *reconcile.Loop
+	api    *api.Server
 	gate   *gate
 	cancel context.CancelFunc
 	died   chan struct{}
@@ -106,29 +130,6 @@ func (c *controller) die() {
 		close(c.died)
 	})
 }
-
-// places is the one provider there is, with a shell.
-type places struct{ p providers.Provider }
-
-func (p places) Get(string) (providers.Provider, error) { return p.p, nil }
-func (p places) Enabled(context.Context) []string       { return []string{p.p.Name()} }
-
-// shelled adds a shell to the fake cloud: nothing is run, the agents are the world's.
-type shelled struct{ *fake.Cloud }
-
-func (s shelled) Shell(context.Context, providers.Instance, providers.Keys) (providers.Shell, error) {
-	return noShell{}, nil
-}
-
-type noShell struct{}
-
-func (noShell) Run(context.Context, providers.Cmd) (providers.Exit, error) {
-	return providers.Exit{}, nil
-}
-func (noShell) Dial(context.Context, string, string) (net.Conn, error) {
-	return nil, errors.New("not in this world")
-}
-func (noShell) Close() error { return nil }
 
 // keyed is a random source for the n-th time of key, whatever else happens.
 func (w *world) keyed(key string) *rand.Rand {
@@ -181,7 +182,7 @@ func (w *world) work(ctx context.Context, r *rand.Rand, limit time.Duration) err
 }
 
 func (w *world) runs(instance string) bool {
-	for _, l := range w.cloud.Lives() {
+	for _, l := range w.clouds.lives() {
 		if l.ID == instance {
 			return l.State == providers.InstanceRunning
 		}
@@ -207,29 +208,46 @@ func (w *world) crash(c *controller, point string) {
 	if c.gate.dead.Load() {
 		runtime.Goexit()
 	}
-	if w.calm.Load() || w.s.mild {
+	now := w.pass(point)
+	if !now && (w.calm.Load() || w.s.mild) {
 		return
 	}
 	rate := w.s.crash
 	if rate == 0 {
 		rate = 40
 	}
-	if w.keyed("crash/"+point).IntN(rate) == 0 {
+	if now && w.s.target.asleep {
+		time.Sleep(2 * time.Hour)
+		return
+	}
+	if now || w.keyed("crash/"+point).IntN(rate) == 0 {
 		// Whoever runs at this very instant runs to its next wait first: goroutines of one instant have no order, and the
 		// same seed must give the same story.
 		time.Sleep(time.Nanosecond)
 		w.mu.Lock()
-		w.died[point]++
+		w.died[cell{w.verb, point}]++
+		w.forever = w.forever || now && w.s.target.forever
 		w.mu.Unlock()
 		c.die()
 		runtime.Goexit()
 	}
 }
 
+// pass counts a point and reports whether the controller is to die here.
+func (w *world) pass(point string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := cell{w.verb, point}
+	w.passed[at]++
+	t := w.s.target
+	return t != nil && t.cell == at && t.nth == w.passed[at]
+}
+
 // newWorld makes the world of a seed.
 func newWorld(t *testing.T, dir string, seed uint64, s scenario) *world {
 	w := &world{
-		t: t, s: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}, died: map[string]int{}, done: make(chan struct{}),
+		t: t, s: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), seen: map[string]int{}, died: map[cell]int{}, passed: map[cell]int{},
+		done: make(chan struct{}),
 		path: filepath.Join(dir, fmt.Sprintf("state-%d.db", seed)),
 	}
 	cfg := fake.Config{
@@ -243,9 +261,37 @@ func newWorld(t *testing.T, dir string, seed uint64, s scenario) *world {
 	if s.mild {
 		cfg.Faults = fake.Faults{}
 	}
-	w.cloud = fake.New(cfg)
+	for i, kind := range append([]providers.Idempotency{s.idempotency}, s.others...) {
+		cfg.Name, cfg.Idempotency, cfg.Rand = cloudNames[i], kind, rand.New(rand.NewPCG(seed, uint64(3+i)))
+		if s.failover {
+			cfg.Refuse, cfg.Capacity = refusals(i), map[string]int{"west-a": 1}
+		}
+		k := placeMoves
+		if s.campaign && !s.target.extends() {
+			k = keeper((i + int(seed)/3) % 3)
+		}
+		w.clouds = append(w.clouds, newPlace(&w.s, k, cfg))
+	}
 	return w
 }
+
+// refusals are those of the first places that a launch tries: zone, region, then a whole cloud.
+func refusals(cloud int) map[string]providers.Error {
+	switch cloud {
+	case 0:
+		return map[string]providers.Error{
+			"east-a": {Kind: providers.Capacity, Scope: providers.ScopeZone, Code: "no-capacity"},
+			"north":  {Kind: providers.Quota, Scope: providers.ScopeRegion, Code: "quota"},
+		}
+	case 1:
+		auth := providers.Error{Kind: providers.Auth, Scope: providers.ScopeAccount, Code: "denied"}
+		return map[string]providers.Error{"east": auth, "north": auth, "west": auth}
+	}
+	return nil
+}
+
+// cloudNames are those of the clouds of a world.
+var cloudNames = []string{"fake", "second", "third"}
 
 // live runs controllers one after another until the world ends.
 func (w *world) live() {
@@ -255,13 +301,24 @@ func (w *world) live() {
 			w.t.Errorf("open store: %v", err)
 			return
 		}
+		if r := w.keyed("jump"); w.s.campaign && n > 0 && r.IntN(8) == 0 {
+			by := time.Duration(r.Int64N(int64(4*time.Hour))) - 2*time.Hour
+			w.jumped += by.Abs()
+			for _, p := range w.clouds {
+				p.trust(w.jumped)
+			}
+			if err := w.jump(st, by); err != nil {
+				w.t.Errorf("jump: %v", err)
+			}
+		}
 		ctx, cancel := context.WithCancel(context.Background())
 		c := &controller{gate: &gate{Store: st}, cancel: cancel, died: make(chan struct{})}
 		c.loop = reconcile.New(reconcile.Options{
-			Store: c.gate, Providers: places{shelled{w.cloud}}, Shipper: w, Connector: w, Workers: 1,
+			Store: c.gate, Providers: w.clouds, Shipper: w, Connector: w, Workers: 1,
 			Policy: plan.Policy{Seed: w.seed, Hold: 12 * time.Minute, RoundMax: 2 * time.Minute, TTL: w.s.ttl, FirstLease: leaseOf(w.s.ttl)},
 			Crash:  func(point string) { w.crash(c, point) },
 		})
+		c.api = w.server(c, n)
 		w.mu.Lock()
 		w.gate, w.ctl = c.gate, c
 		w.mu.Unlock()
@@ -269,7 +326,7 @@ func (w *world) live() {
 		wg.Go(func() { _ = c.loop.Run(ctx) })
 		if !w.s.noSweep {
 			sw := sweep.New(sweep.Options{
-				Store: c.gate, Providers: places{shelled{w.cloud}}, Every: 3 * time.Minute, Seed: w.seed + uint64(n), Owns: w.s.owns,
+				Store: c.gate, Providers: w.clouds, Every: 3 * time.Minute, Seed: w.seed + uint64(n), Owns: w.s.owns,
 			})
 			wg.Go(func() { _ = sw.Run(ctx, nil) })
 		}
@@ -286,12 +343,45 @@ func (w *world) live() {
 		if err := st.Close(); err != nil {
 			w.t.Errorf("close store: %v", err)
 		}
+		w.mu.Lock()
+		forever := w.forever
+		w.mu.Unlock()
+		if forever {
+			<-w.done
+		}
 		select {
 		case <-w.done:
 			return
 		default:
 		}
+		w.forget()
 		time.Sleep(time.Duration(1 + w.keyed("restart").Int64N(int64(time.Minute))))
+	}
+}
+
+// forget is the broken rule R1: the death of the controller loses the intents whose calls have no answer on record.
+func (w *world) forget() {
+	if w.s.broken != writeAfter {
+		return
+	}
+	st, err := boltstore.Open(w.path, boltstore.Options{NoSync: true, Installation: "sim"})
+	if err != nil {
+		w.t.Errorf("open store: %v", err)
+		return
+	}
+	_, err = st.Update(context.Background(), func(tx store.Tx) error {
+		for _, in := range tx.Intents("") {
+			if in.GetPhase() == statev1.IntentPhase_INTENT_ISSUED {
+				in.Phase, in.ReleasedMs = statev1.IntentPhase_INTENT_RELEASED, time.Now().UnixMilli()
+				if err := tx.PutIntent(in); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err := errors.Join(err, st.Close()); err != nil {
+		w.t.Errorf("forget intents: %v", err)
 	}
 }
 
@@ -326,7 +416,7 @@ func (w *world) users() {
 			case x < 30:
 				_, err := desired.Launch(tx, desired.LaunchSpec{
 					Project: "p", ClusterName: name, Seed: fmt.Sprintf("%d/%d", w.seed, i), HasJob: true, WithSetup: true, RetryUntilUp: retry,
-					Task: &statev1.TaskSpec{NumNodes: nodes, Run: "true", Setup: "true"}, Candidates: candidates(), Now: t.Now,
+					Task: &statev1.TaskSpec{NumNodes: nodes, Run: "true", Setup: "true"}, Candidates: w.candidates(), Now: t.Now,
 				})
 				return err
 			case x < 36:
@@ -347,18 +437,25 @@ func (w *world) users() {
 		time.Sleep(time.Microsecond)
 		w.agents()
 	}
-	w.calm.Store(true)
-	w.cloud.Quiet()
+	w.quiet()
 	for end := time.Now().Add(calm); time.Now().Before(end); {
 		time.Sleep(time.Duration(1 + w.rng.Int64N(int64(2*time.Minute))))
 		w.agents()
 	}
 }
 
+// quiet ends all faults.
+func (w *world) quiet() {
+	w.calm.Store(true)
+	for _, p := range w.clouds {
+		p.cloud.Quiet()
+	}
+}
+
 // agents end sessions of machines that do not run and jobs that do.
 func (w *world) agents() {
 	lives := map[string]providers.InstanceState{}
-	for _, l := range w.cloud.Lives() {
+	for _, l := range w.clouds.lives() {
 		lives[l.ID] = l.State
 	}
 	if !w.anything(lives) {
@@ -425,142 +522,16 @@ func (w *world) anything(lives map[string]providers.InstanceState) bool {
 	return news
 }
 
-func candidates() []*statev1.Candidate {
+// candidates are the places of all clouds, one cloud after the other.
+func (w *world) candidates() []*statev1.Candidate {
 	var out []*statev1.Candidate
-	for _, o := range fake.DefaultOffers() {
-		if o.InstanceType == "cpu-2" {
-			out = append(out, &statev1.Candidate{
-				Provider: "fake", Region: o.Region, Zone: o.Zone, InstanceType: o.InstanceType, Cpus: o.CPUs, MemoryGb: o.MemoryGB, HourlyPrice: o.HourlyPrice,
-			})
-		}
-	}
-	return out
-}
-
-// outcome is what a run came to.
-type outcome struct {
-	leaked, duplicates, stuck []string
-	machines, crashes, events int
-	hash                      string
-	died                      map[string]int // by point
-	log                       []string       // every event, and every machine
-}
-
-// judge looks at the world after its end.
-func (w *world) judge() outcome {
-	st, err := boltstore.Open(w.path, boltstore.Options{NoSync: true, Installation: "sim"})
-	if err != nil {
-		w.t.Fatalf("open store: %v", err)
-	}
-	defer st.Close()
-	out := outcome{crashes: w.dies, died: w.died}
-	lives := w.cloud.Lives()
-	out.machines = len(lives)
-	h := sha256.New()
-	err = st.View(context.Background(), func(tx store.Tx) error {
-		slots := map[string]string{}
-		owned := map[string]bool{}
-		for _, c := range store.Clusters(tx) {
-			nodes := store.NodesOf(tx, c.GetId())
-			for _, n := range nodes {
-				slots[n.GetId()] = fmt.Sprintf("%s/%d", c.GetId(), n.GetSlot())
-				if !state.NodeEnded(n.GetPhase()) && n.GetInstanceId() != "" {
-					owned[n.GetInstanceId()] = true
-				}
-				for _, in := range tx.Intents(n.GetId()) {
-					if in.GetPhase() == statev1.IntentPhase_INTENT_ISSUED {
-						out.stuck = append(out.stuck, fmt.Sprintf("intent of node %s is still waiting (%v)", n.GetId(), n.GetPhase()))
-					}
-				}
+	for _, p := range w.clouds {
+		for _, o := range fake.DefaultOffers() {
+			if o.InstanceType == "cpu-2" {
+				out = append(out, &statev1.Candidate{
+					Provider: p.name, Region: o.Region, Zone: o.Zone, InstanceType: o.InstanceType, Cpus: o.CPUs, MemoryGb: o.MemoryGB, HourlyPrice: o.HourlyPrice,
+				})
 			}
-			out.stuck = append(out.stuck, w.stuck(c, nodes, lives)...)
-			evs, err := tx.Events(0, store.Filter{ClusterID: c.GetId()}, 1<<20)
-			if err != nil {
-				return err
-			}
-			for _, ev := range evs {
-				out.events++
-				out.log = append(out.log, fmt.Sprintf("%13d %s %s: %s -> %s by %s: %s", ev.GetAtMs(), ev.GetKind(), ev.GetId(), ev.GetOldPhase(), ev.GetNewPhase(), ev.GetActor(), ev.GetReason()))
-				fmt.Fprintf(h, "%s %s %s %s %s %s %d\n", ev.GetKind(), ev.GetId(), ev.GetOldPhase(), ev.GetNewPhase(), ev.GetActor(), ev.GetReason(), ev.GetAtMs())
-			}
-		}
-		for _, j := range store.OpenJobs(tx) {
-			if j.GetPhase() == statev1.JobPhase_JOB_QUEUED || time.Since(time.UnixMilli(j.GetSubmittedMs())) > calm/2 {
-				out.stuck = append(out.stuck, fmt.Sprintf("job %s of %s is still %v", j.GetId(), j.GetClusterName(), j.GetPhase()))
-			}
-		}
-		for _, l := range lives {
-			out.log = append(out.log, fmt.Sprintf("%13d machine %s of node %s until %d (%s)", l.Created.UnixMilli(), l.ID, l.Tags.NodeID, l.Ended.UnixMilli(), l.Reason))
-			fmt.Fprintf(h, "%s %d %d\n", l.ID, l.Created.UnixNano(), l.Ended.UnixNano())
-			if l.Ended.IsZero() && !owned[l.ID] {
-				out.leaked = append(out.leaked, l.ID)
-			}
-		}
-		for i, a := range lives {
-			for _, b := range lives[:i] {
-				if slots[a.Tags.NodeID] == slots[b.Tags.NodeID] && overlap(a, b) {
-					out.duplicates = append(out.duplicates, a.ID+" beside "+b.ID)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		w.t.Fatalf("judge: %v", err)
-	}
-	out.hash = fmt.Sprintf("%x", h.Sum(nil))[:16]
-	return out
-}
-
-func overlap(a, b fake.Life) bool {
-	return (b.Ended.IsZero() || a.Created.Before(b.Ended)) && (a.Ended.IsZero() || b.Created.Before(a.Ended))
-}
-
-// stuck lists what of a cluster is not as it should be after the calm.
-func (w *world) stuck(c *statev1.Cluster, nodes []*statev1.Node, lives []fake.Life) []string {
-	var out []string
-	bad := func(format string, args ...any) {
-		out = append(out, fmt.Sprintf("cluster %s (%s): ", c.GetId(), strings.TrimPrefix(c.GetDesired().String(), "CLUSTER_DESIRED_"))+fmt.Sprintf(format, args...))
-	}
-	status := state.ClusterStatus(c, nodes)
-	var open int
-	for _, b := range c.GetBilling() {
-		if b.GetEndMs() == 0 {
-			open++
-		}
-	}
-	switch c.GetDesired() {
-	case statev1.ClusterDesired_CLUSTER_DESIRED_DOWN:
-		if status != state.ClusterTerminated {
-			bad("is %s", status)
-		}
-	case statev1.ClusterDesired_CLUSTER_DESIRED_STOPPED:
-		if status != state.ClusterStopped && status != state.ClusterTerminated && status != state.ClusterInit {
-			bad("is %s", status)
-		}
-	case statev1.ClusterDesired_CLUSTER_DESIRED_UP:
-		if status != state.ClusterUp && status != state.ClusterTerminated && status != state.ClusterInit {
-			bad("is %s", status)
-		}
-	}
-	if status == state.ClusterTerminated && open > 0 {
-		bad("is still billed")
-	}
-	for _, n := range nodes {
-		settled := state.NodeEnded(n.GetPhase()) ||
-			n.GetPhase() == statev1.NodePhase_NODE_READY && n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP && n.GetSession() ||
-			n.GetPhase() == statev1.NodePhase_NODE_STOPPED && n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_STOPPED
-		if !settled {
-			bad("node %s is %v, wanted %v, tries %d, session %v", n.GetId(), n.GetPhase(), n.GetDesired(), n.GetTries(), n.GetSession())
-		}
-		i := slices.IndexFunc(lives, func(l fake.Life) bool { return l.ID == n.GetInstanceId() })
-		switch {
-		case n.GetInstanceId() == "":
-		case i < 0:
-			bad("node %s is bound to a machine that never was", n.GetId())
-		case n.GetPhase() == statev1.NodePhase_NODE_READY && lives[i].State != providers.InstanceRunning,
-			n.GetPhase() == statev1.NodePhase_NODE_STOPPED && lives[i].State != providers.InstanceStopped:
-			bad("node %s is %v, its machine is in state %d", n.GetId(), n.GetPhase(), lives[i].State)
 		}
 	}
 	return out
