@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +18,9 @@ import (
 type renderOptions struct {
 	metrics, plots                        []string
 	base, baseName, title, reproduce, out string
+
+	source, sarif, quality, openMetrics string
+	annotate                            bool
 }
 
 func newReportCmd(a *app) *cobra.Command {
@@ -47,14 +51,75 @@ or metrics.txt, and its PNG and SVG files are taken. It needs no token.`,
 	fl.StringVar(&o.title, "title", "", "`TITLE` (default the names of the suites)")
 	fl.StringVar(&o.reproduce, "reproduce", "", "`COMMAND` that does the same again")
 	fl.StringVar(&o.out, "out", "", "write into `FILE` instead of standard output")
+	fl.StringVar(&o.source, "source", "suite.yaml", "`FILE` in the repository that findings are shown at")
+	fl.StringVar(&o.sarif, "sarif", "", "also write what did not pass as SARIF 2.1.0 into `FILE`, for code scanning")
+	fl.StringVar(&o.quality, "codequality", "", "also write it as GitLab's code quality report into `FILE`")
+	fl.StringVar(&o.openMetrics, "openmetrics", "", "also write the metrics as OpenMetrics text into `FILE`, for GitLab's metrics report")
+	fl.BoolVar(&o.annotate, "annotate", false, "also print the worst findings as annotations of GitHub Actions")
 	outputFlag(r, &output)
 	cmd.AddCommand(r)
 	return cmd
 }
 
 func (a *app) renderReport(args []string, o *renderOptions, output string) error {
+	rep, err := a.gatherReport(args, o)
+	if err != nil {
+		return err
+	}
+	r := *rep
+	text := render.Markdown(&r)
+	if o.out != "" {
+		if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
+			return &exitError{code: exitFailure, err: fmt.Errorf("write the report: %w", err)}
+		}
+	}
+	at, ci := render.Source(o.source), a.ciContext()
+	for _, f := range []struct {
+		path  string
+		write func(io.Writer) error
+	}{
+		{o.sarif, func(w io.Writer) error { return render.SARIF(w, &r, at, ci.Key(), version) }},
+		{o.quality, func(w io.Writer) error { return render.CodeQuality(w, &r, at) }},
+		{o.openMetrics, func(w io.Writer) error { return render.OpenMetrics(w, r.Metrics) }},
+	} {
+		if err := writeInto(f.path, f.write); err != nil {
+			return &exitError{code: exitFailure, err: fmt.Errorf("write the report: %w", err)}
+		}
+	}
+	if o.annotate {
+		if err := render.Annotations(a.out, &r, at); err != nil {
+			return &exitError{code: exitFailure, err: err}
+		}
+	}
+	switch {
+	case output == "json":
+		doc := map[string]any{"ok": true, "passed": r.Passed(), "suites": len(r.Suites), "metrics": len(r.Metrics), "plots": len(r.Plots)}
+		if o.out == "" {
+			doc["markdown"] = text
+		}
+		return a.printJSON(doc)
+	case o.out == "" && !o.annotate:
+		a.say("%s", strings.TrimSuffix(text, "\n"))
+	}
+	return nil
+}
+
+// writeInto writes a file; none when there is no path.
+func writeInto(path string, write func(io.Writer) error) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}
+
+// gatherReport reads what a run left.
+func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, error) {
 	ci := a.ciContext()
-	r := render.Report{Title: o.title, Reproduce: o.reproduce, RunURL: ci.RunURL, Commit: ci.SHA, Run: ci.Run, Attempt: ci.Attempt, BaseName: o.baseName}
+	r := &render.Report{Title: o.title, Reproduce: o.reproduce, RunURL: ci.RunURL, Commit: ci.SHA, Run: ci.Run, Attempt: ci.Attempt, BaseName: o.baseName}
 	if !strings.HasPrefix(r.RunURL, "https://") && !strings.HasPrefix(r.RunURL, "http://") {
 		r.RunURL = "" // some systems take it from a setting that may be anything
 	}
@@ -64,35 +129,35 @@ func (a *app) renderReport(args []string, o *renderOptions, output string) error
 		st, err := os.Stat(arg)
 		switch {
 		case err != nil:
-			return usageError("read a report: %v", err)
+			return nil, usageError("read a report: %v", err)
 		case !st.IsDir():
 			suites = append(suites, arg)
 		default:
 			s, m, p := insideOf(arg)
 			if len(s)+len(m)+len(p) == 0 {
-				return usageError("%s holds no report.json, no metrics.json or metrics.txt, and no picture", arg)
+				return nil, usageError("%s holds no report.json, no metrics.json or metrics.txt, and no picture", arg)
 			}
 			suites, metrics, plots = append(suites, s...), append(metrics, m...), append(plots, p...)
 		}
 	}
 	if len(suites)+len(metrics)+len(plots) == 0 {
-		return usageError("there is nothing to report: give a report.json, --metrics or --plot")
+		return nil, usageError("there is nothing to report: give a report.json, --metrics or --plot")
 	}
 	for _, f := range suites {
 		b, err := readReport(f)
 		if err != nil {
-			return usageError("read a report: %v", err)
+			return nil, usageError("read a report: %v", err)
 		}
 		s, err := render.ParseSuite(b)
 		if err != nil {
-			return usageError("%s: %v", f, err)
+			return nil, usageError("%s: %v", f, err)
 		}
 		r.Suites = append(r.Suites, s)
 	}
 	for _, f := range metrics {
 		m, err := readMetrics(f)
 		if err != nil {
-			return usageError("%s: %v", f, err)
+			return nil, usageError("%s: %v", f, err)
 		}
 		r.Metrics = append(r.Metrics, m...)
 	}
@@ -106,30 +171,14 @@ func (a *app) renderReport(args []string, o *renderOptions, output string) error
 			a.note("warning: there is no %s to compare with", o.base)
 			r.BaseName += " (missing)"
 		case err != nil:
-			return usageError("%s: %v", o.base, err)
+			return nil, usageError("%s: %v", o.base, err)
 		}
 		r.Base = append([]render.Metric{}, base...)
 	}
 	for _, p := range plots {
 		r.Plots = append(r.Plots, a.plot(p))
 	}
-	text := render.Markdown(&r)
-	if o.out != "" {
-		if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
-			return &exitError{code: exitFailure, err: fmt.Errorf("write the report: %w", err)}
-		}
-	}
-	switch {
-	case output == "json":
-		doc := map[string]any{"ok": true, "passed": r.Passed(), "suites": len(r.Suites), "metrics": len(r.Metrics), "plots": len(r.Plots)}
-		if o.out == "" {
-			doc["markdown"] = text
-		}
-		return a.printJSON(doc)
-	case o.out == "":
-		a.say("%s", strings.TrimSuffix(text, "\n"))
-	}
-	return nil
+	return r, nil
 }
 
 // insideOf finds what a directory holds of a run, by name.

@@ -91,7 +91,7 @@ type upsert struct {
 	foreign map[int64]bool // marked, but not to be changed by us
 	wrote   bool
 	busy    bool // others post at the same time
-	tries   int // posts whose fate is not known
+	tries   int  // posts whose fate is not known
 	result  Result
 }
 

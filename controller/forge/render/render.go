@@ -200,6 +200,9 @@ func Markdown(r *Report) string {
 	return b.String()
 }
 
+// Verdict is the one line to read.
+func (r *Report) Verdict() string { return r.verdict(r.rows()) }
+
 // verdict is the one line to read: counts, and the metric that moved most.
 func (r *Report) verdict(all rows) string {
 	var parts []string
