@@ -1,0 +1,257 @@
+package gcelab
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// filter decides whether a list shows a resource.
+type filter func(object) bool
+
+// parseFilter reads a list filter as Compute Engine documents it: comparisons with = != > < >= <= and :, the older eq and
+// ne with a regular expression, AND (also by juxtaposition), OR, NOT, - and parentheses.
+func parseFilter(s string) (filter, error) {
+	if strings.TrimSpace(s) == "" {
+		return func(object) bool { return true }, nil
+	}
+	words, err := lex(s)
+	if err != nil {
+		return nil, err
+	}
+	p := &filterParser{words: words}
+	f, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	if p.at < len(p.words) {
+		return nil, fmt.Errorf("unexpected %q", p.words[p.at].text)
+	}
+	return f, nil
+}
+
+// word is one token of a filter.
+type word struct {
+	text   string
+	quoted bool
+}
+
+var filterOps = []string{">=", "<=", "!=", "=", ">", "<", ":"}
+
+func lex(s string) ([]word, error) {
+	var out []word
+	for i := 0; i < len(s); {
+		switch ch := s[i]; {
+		case ch == ' ' || ch == '\t' || ch == '\n':
+			i++
+		case ch == '(' || ch == ')':
+			out = append(out, word{text: string(ch)})
+			i++
+		case ch == '"' || ch == '\'':
+			var b strings.Builder
+			j := i + 1
+			for ; j < len(s) && s[j] != ch; j++ {
+				if s[j] == '\\' && j+1 < len(s) && (s[j+1] == ch || s[j+1] == '\\') {
+					j++
+				}
+				b.WriteByte(s[j])
+			}
+			if j >= len(s) {
+				return nil, fmt.Errorf("a quote is not closed")
+			}
+			out = append(out, word{text: b.String(), quoted: true})
+			i = j + 1
+		default:
+			if op := operator(s[i:]); op != "" {
+				out = append(out, word{text: op})
+				i += len(op)
+				continue
+			}
+			j := i
+			for j < len(s) && !strings.ContainsRune(" \t\n()", rune(s[j])) && operator(s[j:]) == "" {
+				j++
+			}
+			out = append(out, word{text: s[i:j]})
+			i = j
+		}
+	}
+	return out, nil
+}
+
+func operator(s string) string {
+	for _, op := range filterOps {
+		if strings.HasPrefix(s, op) {
+			return op
+		}
+	}
+	return ""
+}
+
+type filterParser struct {
+	words []word
+	at    int
+	depth int
+}
+
+func (p *filterParser) peek(texts ...string) bool {
+	if p.at >= len(p.words) || p.words[p.at].quoted {
+		return false
+	}
+	for _, t := range texts {
+		if p.words[p.at].text == t {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *filterParser) or() (filter, error) {
+	if p.depth++; p.depth > 50 {
+		return nil, fmt.Errorf("too deep")
+	}
+	defer func() { p.depth-- }()
+	f, err := p.and()
+	if err != nil {
+		return nil, err
+	}
+	for p.peek("OR") {
+		p.at++
+		left := f
+		right, err := p.and()
+		if err != nil {
+			return nil, err
+		}
+		f = func(o object) bool { return left(o) || right(o) }
+	}
+	return f, nil
+}
+
+func (p *filterParser) and() (filter, error) {
+	f, err := p.unary()
+	if err != nil {
+		return nil, err
+	}
+	for p.at < len(p.words) && !p.peek("OR", ")") {
+		if p.peek("AND") {
+			p.at++
+		}
+		left := f
+		right, err := p.unary()
+		if err != nil {
+			return nil, err
+		}
+		f = func(o object) bool { return left(o) && right(o) }
+	}
+	return f, nil
+}
+
+func (p *filterParser) unary() (filter, error) {
+	switch {
+	case p.peek("NOT"):
+		p.at++
+		f, err := p.unary()
+		if err != nil {
+			return nil, err
+		}
+		return func(o object) bool { return !f(o) }, nil
+	case p.peek("("):
+		p.at++
+		f, err := p.or()
+		if err != nil {
+			return nil, err
+		}
+		if !p.peek(")") {
+			return nil, fmt.Errorf("a parenthesis is not closed")
+		}
+		p.at++
+		return f, nil
+	}
+	return p.comparison()
+}
+
+func (p *filterParser) comparison() (filter, error) {
+	if p.at+2 >= len(p.words) {
+		return nil, fmt.Errorf("a comparison is not complete")
+	}
+	field, op, value := p.words[p.at], p.words[p.at+1], p.words[p.at+2]
+	if field.quoted || op.quoted || strings.ContainsAny(field.text, "()") || (!value.quoted && strings.ContainsAny(value.text, "()")) {
+		return nil, fmt.Errorf("a comparison is not complete")
+	}
+	p.at += 3
+	name, not := strings.CutPrefix(field.text, "-")
+	f, err := compare(strings.Split(name, "."), op.text, value)
+	if err != nil || !not {
+		return f, err
+	}
+	return func(o object) bool { return !f(o) }, nil
+}
+
+func compare(path []string, op string, value word) (filter, error) {
+	switch op {
+	case "eq", "ne":
+		r, err := regexp.Compile("^(?:" + value.text + ")$")
+		if err != nil {
+			return nil, err
+		}
+		return func(o object) bool {
+			v, ok := lookup(o, path)
+			return (ok && r.MatchString(v)) == (op == "eq")
+		}, nil
+	case "=":
+		return func(o object) bool { v, ok := lookup(o, path); return ok && v == value.text }, nil
+	case "!=":
+		return func(o object) bool { v, ok := lookup(o, path); return !ok || v != value.text }, nil
+	case ":":
+		if value.text == "*" && !value.quoted {
+			return func(o object) bool { _, ok := lookup(o, path); return ok }, nil
+		}
+		return func(o object) bool {
+			v, ok := lookup(o, path)
+			return ok && strings.Contains(strings.ToLower(v), strings.ToLower(strings.Trim(value.text, "*")))
+		}, nil
+	case ">", "<", ">=", "<=":
+		return func(o object) bool {
+			v, ok := lookup(o, path)
+			if !ok {
+				return false
+			}
+			c := strings.Compare(v, value.text)
+			a, aerr := strconv.ParseFloat(v, 64)
+			b, berr := strconv.ParseFloat(value.text, 64)
+			if aerr == nil && berr == nil {
+				c = 0
+				if a < b {
+					c = -1
+				} else if a > b {
+					c = 1
+				}
+			}
+			return (c > 0 && op[0] == '>') || (c < 0 && op[0] == '<') || (c == 0 && len(op) == 2)
+		}, nil
+	}
+	return nil, fmt.Errorf("no operator %q", op)
+}
+
+// lookup gives the field at a path as text. A label's key may hold dots in filters of other services; here it cannot.
+func lookup(o object, path []string) (string, bool) {
+	var v any = o
+	for _, p := range path {
+		m, ok := v.(object)
+		if !ok {
+			return "", false
+		}
+		if v, ok = m[p]; !ok {
+			return "", false
+		}
+	}
+	switch t := v.(type) {
+	case string:
+		return t, true
+	case bool, int, float64:
+		return fmt.Sprint(t), true
+	case nil:
+		return "", false
+	}
+	return "", true
+}
