@@ -44,6 +44,11 @@ func (m *method) checkParameters(path map[string]string, query url.Values) (map[
 			}
 			continue
 		}
+		// Lists take this parameter: the document's text says so, its tables do not.
+		if name == "returnPartialSuccess" && (strings.HasSuffix(m.ID, ".list") || strings.HasSuffix(m.ID, ".aggregatedList")) {
+			out[name] = strings.ToLower(values[0])
+			continue
+		}
 		p := m.Parameters[name]
 		if p == nil || p.Location != "query" {
 			p = m.doc.Parameters[name]
@@ -86,7 +91,7 @@ func (p *parameter) check(name, v string) *violation {
 	}
 	switch p.Type {
 	case "boolean":
-		if v != "true" && v != "false" {
+		if l := strings.ToLower(v); l != "true" && l != "false" { // Python's clients write True
 			return badParameter(name, fmt.Sprintf("Invalid boolean value: '%s'.", v))
 		}
 	case "integer":

@@ -10,8 +10,9 @@ import (
 // filter decides whether a list shows a resource.
 type filter func(object) bool
 
-// parseFilter reads a list filter as Compute Engine documents it: comparisons with = != > < >= <= and :, the older eq and
-// ne with a regular expression, AND (also by juxtaposition), OR, NOT, - and parentheses.
+// parseFilter reads a list filter as Compute Engine documents it: comparisons with = != > < >= <= and :, AND (also by
+// juxtaposition), OR (which binds closer, as in AIP-160), NOT, - and parentheses; or, not mixed with these, the older eq
+// and ne with a regular expression.
 func parseFilter(s string) (filter, error) {
 	if strings.TrimSpace(s) == "" {
 		return func(object) bool { return true }, nil
@@ -21,12 +22,15 @@ func parseFilter(s string) (filter, error) {
 		return nil, err
 	}
 	p := &filterParser{words: words}
-	f, err := p.or()
+	f, err := p.and()
 	if err != nil {
 		return nil, err
 	}
 	if p.at < len(p.words) {
 		return nil, fmt.Errorf("unexpected %q", p.words[p.at].text)
+	}
+	if p.older && p.newer {
+		return nil, fmt.Errorf("eq and ne cannot be mixed with other operators")
 	}
 	return f, nil
 }
@@ -92,6 +96,8 @@ type filterParser struct {
 	words []word
 	at    int
 	depth int
+	older bool // eq or ne was seen
+	newer bool // another operator was
 }
 
 func (p *filterParser) peek(texts ...string) bool {
@@ -106,42 +112,42 @@ func (p *filterParser) peek(texts ...string) bool {
 	return false
 }
 
-func (p *filterParser) or() (filter, error) {
+func (p *filterParser) and() (filter, error) {
 	if p.depth++; p.depth > 50 {
 		return nil, fmt.Errorf("too deep")
 	}
 	defer func() { p.depth-- }()
-	f, err := p.and()
+	f, err := p.or()
+	if err != nil {
+		return nil, err
+	}
+	for p.at < len(p.words) && !p.peek(")") {
+		if p.peek("AND") {
+			p.at++
+		}
+		left := f
+		right, err := p.or()
+		if err != nil {
+			return nil, err
+		}
+		f = func(o object) bool { return left(o) && right(o) }
+	}
+	return f, nil
+}
+
+func (p *filterParser) or() (filter, error) {
+	f, err := p.unary()
 	if err != nil {
 		return nil, err
 	}
 	for p.peek("OR") {
 		p.at++
 		left := f
-		right, err := p.and()
-		if err != nil {
-			return nil, err
-		}
-		f = func(o object) bool { return left(o) || right(o) }
-	}
-	return f, nil
-}
-
-func (p *filterParser) and() (filter, error) {
-	f, err := p.unary()
-	if err != nil {
-		return nil, err
-	}
-	for p.at < len(p.words) && !p.peek("OR", ")") {
-		if p.peek("AND") {
-			p.at++
-		}
-		left := f
 		right, err := p.unary()
 		if err != nil {
 			return nil, err
 		}
-		f = func(o object) bool { return left(o) && right(o) }
+		f = func(o object) bool { return left(o) || right(o) }
 	}
 	return f, nil
 }
@@ -157,7 +163,7 @@ func (p *filterParser) unary() (filter, error) {
 		return func(o object) bool { return !f(o) }, nil
 	case p.peek("("):
 		p.at++
-		f, err := p.or()
+		f, err := p.and()
 		if err != nil {
 			return nil, err
 		}
@@ -179,6 +185,11 @@ func (p *filterParser) comparison() (filter, error) {
 		return nil, fmt.Errorf("a comparison is not complete")
 	}
 	p.at += 3
+	if old := op.text == "eq" || op.text == "ne"; old {
+		p.older = true
+	} else {
+		p.newer = true
+	}
 	name, not := strings.CutPrefix(field.text, "-")
 	f, err := compare(strings.Split(name, "."), op.text, value)
 	if err != nil || !not {

@@ -21,6 +21,7 @@ type instance struct {
 	onGone  []func()
 	history []version
 	serial  []string
+	image   string // project of its boot disk's image
 
 	host hostState
 }
@@ -152,6 +153,11 @@ func insertInstance(l *Lab, c *call) (object, *apiError) {
 		return nil, bad
 	}
 	in := &instance{lab: l, zone: zone, name: name, created: l.clock.now(), body: body}
+	for _, d := range list(c.body, "disks") {
+		if img, ok := l.findImage(text(inner(d, "initializeParams"), "sourceImage")); ok && in.image == "" {
+			in.image = img.project
+		}
+	}
 	op = l.start(c, "zones/"+zone, "insert", body)
 	fails := l.operationError(c.rule, c)
 	if fails == nil {
@@ -401,6 +407,8 @@ func (l *Lab) findImage(link string) (image, bool) {
 	project, name, ofFamily := "", "", false
 	switch n := len(parts); {
 	case n >= 6 && parts[n-2] == "family" && parts[n-3] == "images" && parts[n-4] == "global":
+		project, name, ofFamily = parts[n-5], parts[n-1], true
+	case n >= 5 && parts[n-2] == "imageFamilyViews" && parts[n-4] == "zones":
 		project, name, ofFamily = parts[n-5], parts[n-1], true
 	case n >= 5 && parts[n-2] == "images" && parts[n-3] == "global":
 		project, name = parts[n-4], parts[n-1]

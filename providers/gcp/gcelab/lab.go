@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"aloft/providers/hostlab"
 )
 
 // projectNumber is the number of every lab's project.
@@ -20,7 +22,10 @@ type Options struct {
 	Project string
 	// Listen is the address that is served; "" = a free port of 127.0.0.1.
 	Listen string
-	Log    *slog.Logger
+	// Hosts makes a real host of every instance that runs; nil = instances are records only. The lab then listens where the
+	// hosts can reach it, unless Listen says otherwise.
+	Hosts *hostlab.Lab
+	Log   *slog.Logger
 	// Errorf is told of answers that break Google's documents, and of calls to what the documents do not have: a test
 	// gives t.Errorf. nil = Violations alone has them.
 	Errorf func(format string, args ...any)
@@ -94,6 +99,9 @@ func New(o Options) (*Lab, error) {
 	listen := o.Listen
 	if listen == "" {
 		listen = "127.0.0.1:0"
+		if o.Hosts != nil {
+			listen = o.Hosts.Gateway() + ":0"
+		}
 	}
 	docs, err := loadDocuments()
 	if err != nil {
@@ -132,6 +140,11 @@ func (l *Lab) Close() error {
 		return nil
 	}
 	l.closed = true
+	for _, in := range l.instances {
+		if in.host.host != nil {
+			l.work(in, hostRemove, func(error) {})
+		}
+	}
 	l.unlock()
 	l.cancel()
 	err := l.server.Close()

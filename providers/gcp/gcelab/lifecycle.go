@@ -3,7 +3,6 @@ package gcelab
 import (
 	"net/http"
 	"strings"
-	"time"
 )
 
 // boot begins the boot of an instance that is STAGING; op, which may be nil, is done once it runs.
@@ -322,6 +321,3 @@ func serialPort(l *Lab, c *call) (object, *apiError) {
 	return object{"kind": "compute#serialPortOutput", "selfLink": l.link("zones", in.zone, "instances", in.name, "serialPort"),
 		"contents": all, "start": "0", "next": itoa(len(all))}, nil
 }
-
-// wait for the machine's time that a host takes; without hosts an operation's time passes.
-func (l *Lab) later(do func()) { l.clock.after(l.o.OperationTime/2+time.Microsecond, do) }

@@ -94,7 +94,8 @@ func (l *Lab) page(c *call, kind, path string, all []object) (object, *apiError)
 	return out, nil
 }
 
-// aggregate answers a list over all scopes: those without anything carry a warning, as with Google.
+// aggregate answers a list over all scopes: those without anything, and those that cannot be reached, carry a warning.
+// The latter make the whole list fail unless the call asks for partial success.
 func (l *Lab) aggregate(c *call, kind, field string, all []scoped) (object, *apiError) {
 	some, next, bad := l.cut(c, all)
 	if bad != nil {

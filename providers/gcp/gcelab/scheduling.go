@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -147,7 +148,7 @@ func editInstance(kind, fingerprintField string, have func(object) string, check
 				return nil, refuse(http.StatusPreconditionFailed, "conditionNotMet", "Labels fingerprint either invalid or resource labels have changed")
 			}
 			if given != "" && given != have(in.body) {
-				return nil, refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current %s fingerprint.", kind)
+				return nil, refuse(http.StatusPreconditionFailed, "conditionNotMet", "Supplied fingerprint does not match current %s fingerprint.", strings.ToLower(strings.TrimPrefix(kind, "set")))
 			}
 		}
 		if check != nil {
