@@ -309,13 +309,11 @@ func TestListingLag(t *testing.T) {
 	r := newRig(t, gcelab.Options{ListingLag: time.Minute})
 	r.make("vm1")
 	listed := func() string {
-		for it := r.instances.List(t.Context(), &computepb.ListInstancesRequest{Project: r.lab.Project(), Zone: zone}); ; {
-			in, err := it.Next()
-			if err != nil {
-				return ""
-			}
-			return in.GetStatus()
+		in, err := r.instances.List(t.Context(), &computepb.ListInstancesRequest{Project: r.lab.Project(), Zone: zone}).Next()
+		if err != nil {
+			return ""
 		}
+		return in.GetStatus()
 	}
 	if s := listed(); s != "" {
 		t.Errorf("a list without lag: %s", s)
