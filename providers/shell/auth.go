@@ -30,7 +30,7 @@ func (l *link) auth() (methods []ssh.AuthMethod, done func(), err error) {
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("ssh-agent: %v", err))
 		}
-		signers = merge(files, more, locked)
+		signers = merge(files, more, locked, l.target.OnlyIdentities)
 	}
 	if len(signers) == 0 {
 		done()
@@ -89,7 +89,7 @@ func publicHalf(file string) (ssh.PublicKey, error) {
 
 // merge orders keys: the files first, then what the agent holds for locked files, then the rest of the agent. Servers
 // take a few tries only.
-func merge(files, held []ssh.Signer, locked []ssh.PublicKey) []ssh.Signer {
+func merge(files, held []ssh.Signer, locked []ssh.PublicKey, only bool) []ssh.Signer {
 	out := append([]ssh.Signer(nil), files...)
 	seen := make(map[string]bool)
 	for _, s := range files {
@@ -100,6 +100,9 @@ func merge(files, held []ssh.Signer, locked []ssh.PublicKey) []ssh.Signer {
 		wanted[string(k.Marshal())] = true
 	}
 	for _, first := range []bool{true, false} {
+		if only && !first {
+			break
+		}
 		for _, s := range held {
 			if k := string(s.PublicKey().Marshal()); wanted[k] == first && !seen[k] {
 				seen[k] = true

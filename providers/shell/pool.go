@@ -56,7 +56,7 @@ type link struct {
 func identity(t Target, o Options) string {
 	var b bytes.Buffer
 	for at := &t; at != nil; at = at.Via {
-		fmt.Fprintf(&b, "%q %q %q %q %q %q %q\n", at.address(), at.User, at.HostKeyAlias, at.ProxyCommand, at.Identities, at.AgentSocket, at.KnownHosts)
+		fmt.Fprintf(&b, "%q %q %q %q %q %q %t %q\n", at.address(), at.User, at.HostKeyAlias, at.ProxyCommand, at.Identities, at.AgentSocket, at.OnlyIdentities, at.KnownHosts)
 	}
 	for _, k := range []ed25519.PrivateKey{o.Keys.User, o.Keys.Host} {
 		if len(k) == ed25519.PrivateKeySize {

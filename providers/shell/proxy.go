@@ -1,9 +1,11 @@
 package shell
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -20,15 +22,21 @@ func startProxy(t Target) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("proxy command: %w", err)
 	}
-	out, err := cmd.StdoutPipe()
+	out, write, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("proxy command: %w", err)
 	}
-	p := &proxy{cmd: cmd, in: in, out: out}
-	cmd.Stderr = &p.said
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("proxy command: %w", err)
+	p := &proxy{cmd: cmd, in: in, out: out, ended: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = write, &p.said, time.Second
+	err = cmd.Start()
+	_ = write.Close()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("proxy command: %w", err), out.Close())
 	}
+	go func() {
+		_ = cmd.Wait()
+		close(p.ended)
+	}()
 	return p, nil
 }
 
@@ -47,11 +55,12 @@ func expandProxy(t Target) string {
 
 // proxy is the command as a connection.
 type proxy struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  io.ReadCloser
-	said complaint
-	once sync.Once
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *os.File
+	said  complaint
+	ended chan struct{}
+	once  sync.Once
 }
 
 // complaint keeps the beginning of what a command writes to its standard error.
@@ -79,7 +88,16 @@ func (c *complaint) String() string {
 // Read reads what the command writes.
 func (p *proxy) Read(b []byte) (int, error) {
 	n, err := p.out.Read(b)
-	if said := p.said.String(); err != nil && said != "" {
+	if err == nil {
+		return n, nil
+	}
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-p.ended: // and has said why
+	case <-t.C:
+	}
+	if said := p.said.String(); said != "" {
 		err = fmt.Errorf("the proxy command ended: %s", said)
 	}
 	return n, err
@@ -94,8 +112,9 @@ func (p *proxy) Close() error {
 		_ = p.in.Close()
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
 		t := time.AfterFunc(time.Second, func() { _ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) })
-		_ = p.cmd.Wait()
+		<-p.ended
 		t.Stop()
+		_ = p.out.Close()
 	})
 	return nil
 }

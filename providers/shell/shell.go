@@ -29,6 +29,8 @@ type Target struct {
 	Identities []string
 	// AgentSocket is an ssh-agent that is asked, too; "" = none.
 	AgentSocket string
+	// OnlyIdentities keeps keys of the agent out that are not in Identities.
+	OnlyIdentities bool
 	// KnownHosts are files with the host keys of machines whose keys we did not make.
 	KnownHosts []string
 }
