@@ -57,6 +57,12 @@ type SSHTarget struct {
 	Port      int    // 0 = 22
 	User      string
 	ProxyJump string // as in ssh_config; "" = direct
+	// ProxyCommand and HostKeyAlias are as in ssh_config; "" = none.
+	ProxyCommand string
+	HostKeyAlias string
+	// Own says that the machine's host key is in the user's own known_hosts, and its login key the user's own: nothing is
+	// written for it but the way.
+	Own bool
 	// Identity is the private key file of a machine whose keys are the user's own; "" = the cluster's key.
 	Identity string
 }
@@ -224,10 +230,10 @@ type Tags struct {
 
 // CreateRequest asks for one machine.
 type CreateRequest struct {
-	Token    string // at most 64 ASCII characters, a valid DNS label
-	Name     string // for people
-	Spec     NodeSpec
-	Tags     Tags
+	Token string // at most 64 ASCII characters, a valid DNS label
+	Name  string // for people
+	Spec  NodeSpec
+	Tags  Tags
 	// Deadline is armed inside the call where the place can: it ends the instance by then on its own. Zero = none.
 	Deadline time.Time
 	// Lease is when the machine ends by itself unless that is renewed on the machine: boot.Script.Deadline. Where a place's

@@ -4,11 +4,13 @@ package all
 import (
 	"aloft/providers"
 	"aloft/providers/local"
+	"aloft/providers/ssh"
 )
 
 // Table maps names to factories.
 func Table() map[string]providers.Factory {
 	return map[string]providers.Factory{
 		local.Name: local.Factory(),
+		ssh.Name:   ssh.Factory(),
 	}
 }

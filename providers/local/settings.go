@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"aloft/providers"
+	"aloft/providers/nvidia"
 )
 
 // labelPrefix begins the labels of a task that change the settings for its cluster.
@@ -58,12 +59,6 @@ func options() []providers.Option {
 		{Name: "preempt_after", Help: "how long after its creation a node is taken away, like 5m", Env: "ALOFT_LOCAL_PREEMPT_AFTER"},
 		{Name: "pass_env", Help: "names of environment variables that nodes get from the controller", Env: "ALOFT_LOCAL_PASS_ENV"},
 	}
-}
-
-// defaultMemory is the memory of accelerators by name, in GB.
-var defaultMemory = map[string]float64{
-	"T4": 16, "L4": 24, "V100": 16, "V100-32GB": 32, "P100": 16, "K80": 12, "A10G": 24, "A10": 24, "L40S": 48, "A100": 40,
-	"A100-80GB": 80, "H100": 80, "H200": 141, "B200": 180,
 }
 
 // parse reads settings; a key nobody knows is an error.
@@ -167,7 +162,7 @@ func parseGPU(s string) (gpu, error) {
 			return g, fmt.Errorf("%q: %q is not a count", s, f[1])
 		}
 	}
-	if g.memoryGB = defaultMemory[g.name]; g.memoryGB == 0 {
+	if g.memoryGB = nvidia.Memory(g.name); g.memoryGB == 0 {
 		g.memoryGB = 16
 	}
 	if len(f) > 2 {

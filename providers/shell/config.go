@@ -200,7 +200,7 @@ func (c *Config) resolve(t Target, depth int) (Target, error) {
 		}
 		t.KnownHosts = append(t.KnownHosts, words(orElse(get("GlobalKnownHostsFile"), "/etc/ssh/ssh_known_hosts"))...)
 	}
-	if t.Via != nil || t.ProxyCommand != "" {
+	if t.Via != nil || t.Direct || t.ProxyCommand != "" {
 		return t, nil
 	}
 	if j := get("ProxyJump"); j != "" && !strings.EqualFold(j, "none") {

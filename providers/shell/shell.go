@@ -22,6 +22,8 @@ type Target struct {
 	HostKeyAlias string
 	// Via is a machine to go through, with the user's own keys; nil = none.
 	Via *Target
+	// Direct says that there is nothing to go through, whatever ~/.ssh/config says.
+	Direct bool
 	// ProxyCommand is a shell command whose standard input and output are the way to the machine; "" = none. %h, %p, %r
 	// and %n stand for host, port, user and name.
 	ProxyCommand string
