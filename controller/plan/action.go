@@ -19,6 +19,12 @@ type Action interface {
 // Create asks the provider for the node's machine; also the retry of a call without answer (rule R2).
 type Create struct{ OnNode }
 
+// AskQuota asks the provider, before the first machine of a candidate, whether the account may have them all.
+type AskQuota struct{ OnNode }
+
+// Remove has the provider remove what the cluster's machines shared in the region of the node: all of them are gone.
+type Remove struct{ OnNode }
+
 // Probe asks the provider how the node's machine is. ByToken looks for a machine of an intent that is not bound yet.
 type Probe struct {
 	OnNode
@@ -90,6 +96,12 @@ type CloseJob struct {
 type NextCandidate struct {
 	ClusterRecord
 	Failure *statev1.Failure
+}
+
+// Prefer plans the machines of a launch elsewhere before anything was asked for.
+type Prefer struct {
+	ClusterRecord
+	Candidate int32
 }
 
 // Fail gives up the launch.

@@ -134,6 +134,15 @@ func (d *Draft) Apply(a Action) {
 		d.jobChanged(j, old, a.Failure.GetMessage())
 	case NextCandidate:
 		d.applyNextCandidate(a.Failure)
+	case Prefer:
+		d.applyPrefer(a)
+	case AskQuota:
+		d.openAttempt(n.GetCandidate())
+		d.attempt().QuotaAskedMs = d.ms()
+		d.ClusterDirty = true
+	case Remove:
+		d.cleanup(n.GetCandidate()).StartedMs = d.ms()
+		d.ClusterDirty = true
 	case Fail:
 		d.applyFail(a.Failure)
 	case Up:
@@ -155,6 +164,7 @@ func (d *Draft) applyCreate(n *statev1.Node) {
 	if n.GetPhase() == statev1.NodePhase_NODE_PLANNED {
 		d.setPhase(n, statev1.NodePhase_NODE_CREATING, strings.Join(slices.Compact([]string{c.GetProvider(), orAny(c.GetZone(), c.GetRegion()), c.GetInstanceType()}), " "))
 		d.openAttempt(c)
+		d.forgetCleanup(c)
 	}
 	if in == nil || in.GetPhase() == statev1.IntentPhase_INTENT_RELEASED {
 		n.Attempt++
@@ -181,6 +191,14 @@ func (d *Draft) openAttempt(c *statev1.Candidate) {
 	}
 	d.Cluster.Attempts = append(d.Cluster.Attempts, &statev1.PlacementAttempt{Candidate: c, StartedMs: d.ms()})
 	d.ClusterDirty = true
+}
+
+// attempt is the one under way; nil when there is none.
+func (d *Draft) attempt() *statev1.PlacementAttempt {
+	if !d.trying() {
+		return nil
+	}
+	return d.Cluster.Attempts[len(d.Cluster.Attempts)-1]
 }
 
 func (d *Draft) applyPlace(a Place) {
@@ -276,7 +294,7 @@ func (d *Draft) closeQueued(f *statev1.Failure) {
 	for _, j := range d.Jobs {
 		if old := j.GetPhase(); old == statev1.JobPhase_JOB_QUEUED {
 			own := &statev1.Failure{
-				Kind: f.GetKind(), Scope: f.GetScope(), Code: f.GetCode(), Message: f.GetMessage(), Hint: f.GetHint(), AtMs: d.ms(),
+				Kind: f.GetKind(), Scope: f.GetScope(), Code: f.GetCode(), Class: f.GetClass(), Message: f.GetMessage(), Hint: f.GetHint(), AtMs: d.ms(),
 			}
 			if j.GetDesired() == "cancel" {
 				own.Kind, own.Code = statev1.FailureKind_CANCELLED, "cancelled"

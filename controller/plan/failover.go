@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"aloft/controller/state"
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/providers"
@@ -39,30 +41,52 @@ func (s *Snapshot) holdFailure(now time.Time) *statev1.Failure {
 		}
 	}
 	return &statev1.Failure{
-		Kind: statev1.FailureKind_CAPACITY, Scope: "zone", Code: "hold", AtMs: now.UnixMilli(),
+		Kind: statev1.FailureKind_CAPACITY, Scope: "zone", Code: "hold", AtMs: now.UnixMilli(), Class: providers.Capacity.String(),
 		Message: message,
 		Hint:    "sky why " + s.Cluster.GetName(),
 	}
 }
 
-// applyNextCandidate deletes what the present candidate gave, blocks its scope and goes on to the next.
+// silentUntil is when a candidate of which nothing came but calls that failed is given up; zero = it is not one.
+func (s *Snapshot) silentUntil() time.Time {
+	if !s.trying() {
+		return time.Time{}
+	}
+	as := s.Cluster.GetAttempts()
+	a := as[len(as)-1]
+	if a.GetProblem() == nil || len(a.GetInstances()) > 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(a.GetStartedMs()).Add(s.Policy.CallHold)
+}
+
+// silentFailure is the failure of such a candidate.
+func (s *Snapshot) silentFailure(now time.Time) *statev1.Failure {
+	as := s.Cluster.GetAttempts()
+	f := proto.CloneOf(as[len(as)-1].GetProblem())
+	f.AtMs = now.UnixMilli()
+	return f
+}
+
+// applyNextCandidate deletes what the present candidate gave, blocks what its failure speaks of and goes on to the next.
 func (d *Draft) applyNextCandidate(f *statev1.Failure) {
 	c := d.Cluster
-	if !d.trying() && c.GetCandidate() >= 0 && int(c.GetCandidate()) < len(c.GetCandidates()) {
-		d.openAttempt(c.GetCandidates()[c.GetCandidate()])
+	now := c.GetCandidates()[c.GetCandidate()]
+	if !d.trying() {
+		d.openAttempt(now)
 	}
-	if d.trying() {
-		last := c.Attempts[len(c.Attempts)-1]
-		last.EndedMs, last.Failure = d.ms(), f
-	}
+	last := c.Attempts[len(c.Attempts)-1]
+	last.EndedMs, last.Failure = d.ms(), f
+	d.block(now, f)
 	d.giveUpNodes()
-	next := d.nextCandidate()
-	if next < 0 && c.GetRetryUntilUp() && retryable(c.GetAttempts()) {
-		c.Rounds++
-		c.BlockedUntilMs = d.Now.Add(d.roundPause()).UnixMilli()
-		next = 0
-		d.tell(fmt.Sprintf("all %d candidates failed, trying again at %s: %s", len(c.GetCandidates()),
-			time.UnixMilli(c.GetBlockedUntilMs()).UTC().Format(time.TimeOnly), f.GetMessage()))
+	next := d.choose(d.Now)
+	if next < 0 && c.GetRetryUntilUp() && d.retryable() {
+		var at time.Time
+		if at, next = d.nextRound(d.Now.Add(d.roundPause())); next >= 0 {
+			c.Rounds++
+			c.BlockedUntilMs = at.UnixMilli()
+			d.tell(fmt.Sprintf("all %d candidates failed, trying again at %s: %s", len(c.GetCandidates()), at.UTC().Format(time.TimeOnly), f.GetMessage()))
+		}
 	}
 	c.Candidate = next
 	d.ClusterDirty = true
@@ -71,10 +95,56 @@ func (d *Draft) applyNextCandidate(f *statev1.Failure) {
 		return
 	}
 	cand := c.GetCandidates()[next]
-	d.tell(fmt.Sprintf("%s; trying %s %s %s", f.GetMessage(), cand.GetProvider(), orAny(cand.GetZone(), cand.GetRegion()), cand.GetInstanceType()))
+	d.tell(fmt.Sprintf("%s; trying %s", f.GetMessage(), placeText(cand)))
 	for slot := range c.GetNumNodes() {
 		d.addNode(slot, cand)
 	}
+}
+
+// placeText says in few words where and what a candidate is.
+func placeText(c *statev1.Candidate) string {
+	s := fmt.Sprintf("%s %s %s", c.GetProvider(), orAny(c.GetZone(), c.GetRegion()), c.GetInstanceType())
+	if c.GetSpot() {
+		s += "[Spot]"
+	}
+	return s
+}
+
+// better is the candidate to try instead of the present one, of which nothing was asked yet: others were refused it since
+// it was chosen. -1 = the present one will do.
+func (s *Snapshot) better(now time.Time) int32 {
+	c := s.Cluster
+	if s.trying() || now.UnixMilli() < c.GetBlockedUntilMs() {
+		return -1
+	}
+	for _, n := range s.Nodes {
+		if wanted(n) && (n.GetPhase() != statev1.NodePhase_NODE_PLANNED || s.Busy[n.GetId()]) {
+			return -1
+		}
+	}
+	if next := s.choose(now); next != c.GetCandidate() {
+		return next
+	}
+	return -1
+}
+
+// applyPrefer plans the machines of a launch elsewhere before anything was asked for.
+func (d *Draft) applyPrefer(a Prefer) {
+	c := d.Cluster
+	was, cand := c.GetCandidates()[c.GetCandidate()], c.GetCandidates()[a.Candidate]
+	c.Candidate = a.Candidate
+	for _, n := range d.Nodes {
+		if wanted(n) {
+			n.Candidate = cand
+			d.nodeDirty(n)
+		}
+	}
+	why := "it is blocked"
+	if b := d.refusedLately(was, d.Now); b != nil {
+		why = fmt.Sprintf("it was refused at %s (%s: %s)", time.UnixMilli(b.GetFailure().GetAtMs()).UTC().Format(time.TimeOnly),
+			classText(b.GetFailure()), b.GetFailure().GetMessage())
+	}
+	d.tell(fmt.Sprintf("not trying %s now: %s; trying %s", placeText(was), why, placeText(cand)))
 }
 
 // giveUpNodes wants every machine gone.
@@ -104,61 +174,9 @@ func NewNode(c *statev1.Cluster, slot int32, cand *statev1.Candidate, now time.T
 	}
 }
 
-// nextCandidate is the first candidate after the present one that no failure of this round blocks; -1 = none.
-func (d *Draft) nextCandidate() int32 {
-	c := d.Cluster
-	for i := int(c.GetCandidate()) + 1; i < len(c.GetCandidates()); i++ {
-		if !d.blocked(c.GetCandidates()[i]) {
-			return int32(i)
-		}
-	}
-	return -1
-}
-
-// blocked reports whether a failure since this round began speaks of cand, too.
-func (d *Draft) blocked(cand *statev1.Candidate) bool {
-	since := max(d.Cluster.GetLaunchedMs(), d.Cluster.GetBlockedUntilMs())
-	for _, a := range d.Cluster.GetAttempts() {
-		if a.GetFailure() == nil || a.GetStartedMs() < since {
-			continue
-		}
-		if covers(a.GetCandidate(), a.GetFailure(), cand) {
-			return true
-		}
-	}
-	return false
-}
-
-// covers reports whether failure f of candidate tried means that cand cannot work either.
-func covers(tried *statev1.Candidate, f *statev1.Failure, cand *statev1.Candidate) bool {
-	if tried.GetProvider() != cand.GetProvider() {
-		return false
-	}
-	same := tried.GetInstanceType() == cand.GetInstanceType() && tried.GetSpot() == cand.GetSpot()
-	switch f.GetScope() {
-	case "provider", "account":
-		return f.GetKind() == statev1.FailureKind_AUTH || same || f.GetKind() == statev1.FailureKind_QUOTA && sameKind(tried, cand)
-	case "region":
-		return tried.GetRegion() == cand.GetRegion() && (same || f.GetKind() == statev1.FailureKind_AUTH)
-	}
-	return same && tried.GetRegion() == cand.GetRegion() && tried.GetZone() == cand.GetZone()
-}
-
-// sameKind reports whether a quota on one speaks of the other: same accelerator, same market.
-func sameKind(a, b *statev1.Candidate) bool {
-	return a.GetAccelerator() == b.GetAccelerator() && a.GetSpot() == b.GetSpot()
-}
-
-// retryable reports whether trying the same again can help: not when every failure was of the request itself.
-func retryable(as []*statev1.PlacementAttempt) bool {
-	for _, a := range as {
-		switch a.GetFailure().GetKind() {
-		case statev1.FailureKind_CONFIG, statev1.FailureKind_AUTH:
-		default:
-			return true
-		}
-	}
-	return false
+// retryable reports whether trying the same again can help: not when every failure was of the request or the account.
+func (d *Draft) retryable() bool {
+	return slices.ContainsFunc(d.Cluster.GetAttempts(), func(a *statev1.PlacementAttempt) bool { return d.Policy.ruleOf(a.GetFailure()).Again })
 }
 
 func (d *Draft) roundPause() time.Duration {
@@ -174,11 +192,11 @@ func (d *Draft) roundPause() time.Duration {
 func (d *Draft) exhausted(last *statev1.Failure) *statev1.Failure {
 	as := d.Cluster.GetAttempts()
 	f := &statev1.Failure{
-		Kind: last.GetKind(), Scope: last.GetScope(), Code: last.GetCode(), Message: last.GetMessage(), Hint: last.GetHint(), AtMs: d.ms(),
+		Kind: last.GetKind(), Scope: last.GetScope(), Code: last.GetCode(), Class: last.GetClass(), Message: last.GetMessage(), Hint: last.GetHint(), AtMs: d.ms(),
 	}
 	for _, a := range as {
 		if a.GetFailure() != nil && a.GetFailure().GetKind() != f.GetKind() {
-			f.Kind, f.Scope, f.Code = statev1.FailureKind_CAPACITY, "provider", "exhausted"
+			f.Kind, f.Scope, f.Code, f.Class = statev1.FailureKind_CAPACITY, "provider", "exhausted", ""
 		}
 	}
 	if len(as) > 1 {

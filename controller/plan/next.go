@@ -35,6 +35,11 @@ func Next(s *Snapshot, now time.Time) []Action {
 			effects = append(effects, a)
 		}
 	}
+	removals, at := s.removals(now)
+	effects = append(effects, removals...)
+	if !at.IsZero() {
+		wake = earliest(wake, at)
+	}
 	if at := s.clusterWake(now); !at.IsZero() {
 		wake = earliest(wake, at)
 	}
@@ -65,8 +70,14 @@ func (s *Snapshot) records(now time.Time) []Action {
 		if t.missing > 0 {
 			return []Action{NextCandidate{Failure: s.slotFailure(t.missingSlots)}}
 		}
+		if silent := s.silentUntil(); !silent.IsZero() && !now.Before(silent) {
+			return []Action{NextCandidate{Failure: s.silentFailure(now)}}
+		}
 		if hold := s.holdUntil(); t.ready < c.GetNumNodes() && s.trying() && !now.Before(hold) {
 			return []Action{NextCandidate{Failure: s.holdFailure(now)}}
+		}
+		if i := s.better(now); i >= 0 {
+			return []Action{Prefer{Candidate: i}}
 		}
 	}
 	if up && s.wasUp() && !c.GetRetryUntilUp() && t.ready < t.coming {
@@ -77,7 +88,7 @@ func (s *Snapshot) records(now time.Time) []Action {
 	if up && t.ready == c.GetNumNodes() && s.upToRecord() {
 		return []Action{Up{}}
 	}
-	if s.ended() {
+	if s.ended() && len(s.owed()) == 0 {
 		return []Action{End{}}
 	}
 	if up {
@@ -151,6 +162,9 @@ func (s *Snapshot) clusterWake(now time.Time) time.Time {
 	if c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_UP {
 		if t.ready < t.coming {
 			add(s.holdUntil())
+			if !s.wasUp() {
+				add(s.silentUntil())
+			}
 		}
 		if c.GetAutostoppingMs() > 0 {
 			add(time.UnixMilli(c.GetAutostoppingMs()).Add(s.Policy.FinishGrace))
@@ -175,7 +189,12 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 		if blocked := time.UnixMilli(s.Cluster.GetBlockedUntilMs()); now.Before(blocked) {
 			return nil, blocked
 		}
-		if !s.slotClear(n) {
+		if !s.slotClear(n) || s.removing(n.GetCandidate()) {
+			return nil, time.Time{} // whoever is waited for has the cluster looked at again
+		}
+		if wait, ask := s.quotaFirst(n); ask {
+			return AskQuota{on}, time.Time{}
+		} else if wait {
 			return nil, time.Time{}
 		}
 		return s.when(n, now, Create{on})

@@ -83,6 +83,10 @@ func (d *Draft) Observe(o Observation) {
 		d.observeStart(n, o)
 	case Delete:
 		d.observeDelete(n, o)
+	case AskQuota:
+		d.observeQuota(n, o)
+	case Remove:
+		d.observeRemove(n, o)
 	}
 }
 
@@ -142,7 +146,7 @@ func (d *Draft) observeCreate(n *statev1.Node, o Observation) {
 		}
 	case p == nil && o.Created != nil:
 		d.bind(n, in, *o.Created)
-	case p != nil && definite(p.Kind):
+	case p != nil && (definite(p.Kind) || p.Kind == providers.NotFound):
 		d.refuse(n, p)
 		if n.GetTries() <= 1 {
 			// This was the only call ever made for the token, and it had no effect: nothing exists.
@@ -160,6 +164,10 @@ func (d *Draft) observeCreate(n *statev1.Node, o Observation) {
 	default:
 		d.callEnded(n, in)
 		d.retryAt(n, p)
+		if a := d.attempt(); a != nil && p != nil {
+			a.Problem = FailureOf(p, d.ms())
+			d.ClusterDirty = true
+		}
 	}
 }
 
@@ -168,6 +176,9 @@ const maxShips = 5
 
 // maxAttempts bounds how often a node is asked for under a new token.
 const maxAttempts = 3
+
+// attemptInstances is how many machines the record of an attempt names.
+const attemptInstances = 16
 
 // callEnded moves the time of the last call to now: the call may have been sent as late as this.
 func (d *Draft) callEnded(n *statev1.Node, in *statev1.Intent) {
@@ -192,10 +203,10 @@ func FailureOf(p *Problem, atMs int64) *statev1.Failure {
 		kind = statev1.FailureKind_QUOTA
 	case providers.Auth:
 		kind = statev1.FailureKind_AUTH
-	case providers.Invalid, providers.Unsupported:
+	case providers.Invalid, providers.Unsupported, providers.NotFound:
 		kind = statev1.FailureKind_CONFIG
 	}
-	return &statev1.Failure{Kind: kind, Scope: p.Scope.String(), Code: p.Code, Message: p.Message, Hint: p.Hint, AtMs: atMs}
+	return &statev1.Failure{Kind: kind, Scope: p.Scope.String(), Code: p.Code, Class: p.Kind.String(), Message: p.Message, Hint: p.Hint, AtMs: atMs}
 }
 
 // bind ties an intent to the machine that its call made.
@@ -203,6 +214,10 @@ func (d *Draft) bind(n *statev1.Node, in *statev1.Intent, i providers.Instance) 
 	in.Phase, in.InstanceId = statev1.IntentPhase_INTENT_BOUND, i.ID
 	d.intentDirty(in)
 	n.InstanceId, n.Address, n.PublicAddress = i.ID, i.Address, i.PublicAddress
+	if a := d.attempt(); a != nil && len(a.GetInstances()) < attemptInstances {
+		a.Instances = append(a.Instances, i.ID)
+		d.ClusterDirty = true
+	}
 	calls := n.GetTries()
 	to := statev1.NodePhase_NODE_BOOTING
 	if i.State == providers.InstanceRunning && i.Address != "" {
@@ -385,6 +400,9 @@ func (d *Draft) vanished(n *statev1.Node, seen *Seen, message string) {
 		n.Failure = &statev1.Failure{
 			Kind: statev1.FailureKind_INFRA, Scope: "node", Code: "lost", Message: message, AtMs: d.ms(),
 			Hint: "sky why " + d.Cluster.GetName(),
+		}
+		if n.GetCandidate().GetSpot() && !d.wasUp() {
+			n.Failure.Class = providers.Capacity.String() // taken back before it was ready: the zone has none to spare
 		}
 	}
 	d.setPhase(n, statev1.NodePhase_NODE_LOST, message)

@@ -29,7 +29,12 @@ type Policy struct {
 	TTL          time.Duration // a machine that costs money ends by itself this long after anybody last wanted it longer
 	FirstLease   time.Duration // the same for one whose agent was never heard of
 	HardTTL      time.Duration // the same where the place's own limit cannot be moved: nothing renews it
-	BudgetSlack  time.Duration // between the end of a budget, which the agent sees to, and the deadline of its machines
+	CallHold     time.Duration // a candidate of which nothing but failed calls came is given up after this
+
+	// How long refusals block: see Rules.
+	CapacityBlock, QuotaBlock, AuthBlock, ShortBlock time.Duration
+
+	BudgetSlack time.Duration // between the end of a budget, which the agent sees to, and the deadline of its machines
 }
 
 // WithDefaults fills the zero fields.
@@ -54,6 +59,11 @@ func (p Policy) WithDefaults() Policy {
 	set(&p.FirstLease, time.Hour)
 	set(&p.HardTTL, 30*24*time.Hour)
 	set(&p.BudgetSlack, time.Hour)
+	set(&p.CallHold, 3*time.Minute)
+	set(&p.CapacityBlock, 3*time.Minute)
+	set(&p.QuotaBlock, 10*time.Minute)
+	set(&p.AuthBlock, 10*time.Minute)
+	set(&p.ShortBlock, time.Minute)
 	return p
 }
 
@@ -67,6 +77,10 @@ type Snapshot struct {
 	Jobs         []*statev1.Job             // unfinished ones and those ended lately
 	Caps         map[string]providers.Capabilities
 	Policy       Policy
+	// Blocks are those of other clusters' launches that these should know of.
+	Blocks []*statev1.Block
+	// Quota are the providers that tell beforehand what an account may have, Finish those that remove what machines shared.
+	Quota, Finish map[string]bool
 
 	// Busy are nodes with an effect under way, Looks the earliest next look at nodes. Both live in memory only: after a
 	// restart nothing is under way and everything may be looked at.
@@ -190,10 +204,14 @@ func (s *Snapshot) holdUntil() time.Time {
 
 // backoff is the pause before try number tries+1 of a step of n: doubling, capped, with seeded jitter on top.
 func (s *Snapshot) backoff(n *statev1.Node) time.Duration {
+	return s.pause(n.GetTries(), n.GetId(), n.GetPhase().String())
+}
+
+func (s *Snapshot) pause(tries int32, of ...string) time.Duration {
 	d := s.Policy.BackoffMin
-	for i := int32(1); i < n.GetTries() && d < s.Policy.BackoffMax; i++ {
+	for i := int32(1); i < tries && d < s.Policy.BackoffMax; i++ {
 		d *= 2
 	}
 	d = min(d, s.Policy.BackoffMax)
-	return d + state.Jitter(d/4+time.Millisecond, s.Policy.Seed, n.GetId(), n.GetPhase().String(), strconv.Itoa(int(n.GetTries())))
+	return d + state.Jitter(d/4+time.Millisecond, s.Policy.Seed, append(of, strconv.Itoa(int(tries)))...)
 }

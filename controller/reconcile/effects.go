@@ -36,10 +36,12 @@ func (l *Loop) start(ctx context.Context, id string, c *cluster, d *plan.Draft, 
 	switch a.(type) {
 	case plan.Ship, plan.Connect:
 		limit = l.o.ShipLimit
+	case plan.AskQuota:
+		limit = min(limit, quotaLimit)
 	}
 	cctx, cancel := context.WithTimeout(ctx, limit)
 	switch a.(type) {
-	case plan.Ship, plan.Connect:
+	case plan.Ship, plan.Connect, plan.AskQuota:
 		c.cancel[a.Node()] = cancel
 	}
 	attempt := e.node.GetAttempt()
@@ -76,6 +78,16 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 		return o
 	}
 	switch a := e.action.(type) {
+	case plan.AskQuota:
+		if q, ok := p.(providers.QuotaReader); ok {
+			spec := providers.CandidateSpec(e.node.GetCandidate())
+			spec.Nodes = int(e.cluster.GetNumNodes())
+			o.Problem = problem(q.CheckQuota(ctx, spec, spec.Nodes))
+		}
+	case plan.Remove:
+		if f, ok := p.(providers.Finisher); ok {
+			o.Problem = problem(f.Finish(ctx, e.clusterTags(), e.node.GetCandidate().GetRegion()))
+		}
 	case plan.Create:
 		e.create(ctx, p, &o)
 	case plan.Probe:
@@ -162,6 +174,14 @@ func (e *effect) tags() providers.Tags {
 		Attempt: e.node.GetAttempt(), Epoch: e.intent.GetEpoch(), Owner: e.cluster.GetUser(),
 	}
 }
+
+// clusterTags are those of what the cluster's machines share.
+func (e *effect) clusterTags() providers.Tags {
+	return providers.Tags{Installation: e.installation, ClusterID: e.cluster.GetId(), ClusterName: e.cluster.GetName(), Owner: e.cluster.GetUser()}
+}
+
+// quotaLimit is how long the question after a quota may take: the create call will tell anyway.
+const quotaLimit = 20 * time.Second
 
 // keys are those of the machine; none when there is no source of keys.
 func (e *effect) keys() providers.Keys {

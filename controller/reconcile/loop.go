@@ -62,6 +62,7 @@ type Loop struct {
 	o         Options
 	recovered chan struct{}
 	slots     chan struct{} // one per call under way
+	blocks    blocks
 	effects   sync.WaitGroup
 
 	mu       sync.Mutex
@@ -107,7 +108,7 @@ func New(o Options) *Loop {
 	o.Policy = o.Policy.WithDefaults()
 	return &Loop{
 		o: o, recovered: make(chan struct{}), slots: make(chan struct{}, o.Parallel),
-		signal: make(chan struct{}, 1), clusters: map[string]*cluster{},
+		signal: make(chan struct{}, 1), clusters: map[string]*cluster{}, blocks: blocks{policy: o.Policy, by: map[string][]*statev1.Block{}},
 	}
 }
 
@@ -319,6 +320,9 @@ func (l *Loop) step(ctx context.Context, id string, c *cluster, obs []plan.Obser
 		}
 		l.o.Crash(after)
 		l.log(d)
+		if d.ClusterDirty {
+			l.blocks.keep(d.Cluster, d.Now)
+		}
 	}
 	c.failures = 0
 	c.busy, c.looks = d.Busy, d.Looks

@@ -7,6 +7,7 @@ import "aloft/controller/plan"
 func Points() []string {
 	return []string{
 		"before-intent", "after-intent", // the commit that holds new create calls (R1)
+		"before-quota", "after-quota",
 		"before-create", "after-create",
 		"before-bind", "after-bind", // the commit that records the answer of a create call
 		"before-probe", "after-probe",
@@ -16,6 +17,7 @@ func Points() []string {
 		"before-start", "after-start",
 		"before-delete", "after-delete",
 		"before-extend", "after-extend",
+		"before-finish", "after-finish", // what a cluster's machines shared
 		"before-record", "after-record", // any other commit
 	}
 }
@@ -38,6 +40,10 @@ func commitPoints(obs []plan.Observation, effects []plan.Action) (before, after 
 // effectName is the word for an effect in points and logs.
 func effectName(a plan.Action) string {
 	switch a.(type) {
+	case plan.AskQuota:
+		return "quota"
+	case plan.Remove:
+		return "finish"
 	case plan.Create:
 		return "create"
 	case plan.Probe:

@@ -28,6 +28,7 @@ func (l *Loop) load(tx store.Tx, id string) (*plan.Snapshot, error) {
 	s := &plan.Snapshot{
 		Installation: tx.Installation(), Epoch: tx.WriterEpoch(), Cluster: c, Nodes: store.NodesOf(tx, id),
 		Intents: map[string]*statev1.Intent{}, Caps: map[string]providers.Capabilities{}, Policy: l.o.Policy,
+		Quota: map[string]bool{}, Finish: map[string]bool{}, Blocks: l.blocks.others(c, time.Now()),
 	}
 	for _, n := range s.Nodes {
 		if n.GetAttempt() > 0 {
@@ -45,6 +46,8 @@ func (l *Loop) load(tx store.Tx, id string) (*plan.Snapshot, error) {
 		}
 		if p, err := l.o.Providers.Get(name); err == nil {
 			s.Caps[name] = p.Capabilities()
+			_, s.Quota[name] = p.(providers.QuotaReader)
+			_, s.Finish[name] = p.(providers.Finisher)
 		}
 	}
 	seen := map[string]bool{}
@@ -132,6 +135,7 @@ func (l *Loop) recover(ctx context.Context) (store.Rev, error) {
 		// The revision of what is listed here: whatever is written after it comes by the watch.
 		todos, repaired, rev = nil, 0, tx.Rev()
 		for _, c := range store.Clusters(tx) {
+			l.blocks.keep(c, now)
 			if c.GetEndedMs() > 0 {
 				continue
 			}

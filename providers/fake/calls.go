@@ -85,6 +85,7 @@ func (c *Cloud) make(rnd *rand.Rand, r providers.CreateRequest, at time.Time) (*
 			return nil, c.fail("create", providers.Capacity, providers.ScopeZone, "no-capacity", 0)
 		}
 	}
+	c.shared[share{r.Tags.ClusterID, r.Spec.Region}] = true
 	nth := 1
 	for _, m := range c.machines {
 		if m.inst.Token == r.Token {

@@ -51,6 +51,7 @@ type Config struct {
 	Offers        []providers.Offer          // nil = DefaultOffers
 	Capacity      map[string]int             // by zone: machines to be had; missing = no limit
 	Refuse        map[string]providers.Error // by zone or region: every create is refused so
+	Quota         map[string]providers.Error // by region: what CheckQuota answers
 	Rand          *rand.Rand                 // nil = seed 1
 }
 
@@ -102,6 +103,7 @@ type Cloud struct {
 	pending  []pending
 	calls    map[string]uint64
 	counts   map[string]int
+	shared   map[share]bool
 }
 
 // New makes a cloud.
@@ -119,7 +121,7 @@ func New(cfg Config) *Cloud {
 	if cfg.Rand != nil {
 		seed = cfg.Rand.Uint64()
 	}
-	return &Cloud{cfg: cfg, seed: seed, calls: map[string]uint64{}, counts: map[string]int{}}
+	return &Cloud{cfg: cfg, seed: seed, calls: map[string]uint64{}, counts: map[string]int{}, shared: map[share]bool{}}
 }
 
 // Name is the configured name.
