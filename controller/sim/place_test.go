@@ -35,7 +35,6 @@ type place struct {
 	keeper
 
 	mu     sync.Mutex
-	shared map[string]bool      // by cluster: what its machines share was made
 	keeps  map[string]bool      // by machine: a shutdown from within keeps its disk
 	leases map[string]time.Time // by token: the end that a machine was made with, or was told since
 	booted map[string]time.Time // by machine: when it was last started again
@@ -47,7 +46,7 @@ type place struct {
 // newPlace makes a cloud of its own name.
 func newPlace(s *scenario, k keeper, cfg fake.Config) *place {
 	return &place{
-		cloud: fake.New(cfg), name: cfg.Name, s: s, keeper: k, shared: map[string]bool{}, keeps: map[string]bool{},
+		cloud: fake.New(cfg), name: cfg.Name, s: s, keeper: k, keeps: map[string]bool{},
 		leases: map[string]time.Time{}, booted: map[string]time.Time{},
 	}
 }
@@ -95,6 +94,11 @@ func (p *place) Start(ctx context.Context, ref providers.InstanceRef) error {
 	return p.cloud.Start(ctx, ref)
 }
 
+// CheckQuota is the cloud's.
+func (p *place) CheckQuota(ctx context.Context, s providers.NodeSpec, nodes int) error {
+	return p.cloud.CheckQuota(ctx, s, nodes)
+}
+
 // lease checks that a machine of which a controller asks now ends by itself in time.
 func (p *place) lease(op, id string, deadline time.Time) {
 	if p.s.ttl == 0 {
@@ -113,7 +117,7 @@ func (p *place) trust(jumped time.Duration) {
 	p.jumped = jumped
 }
 
-// Create makes what the machines of a cluster share, then the machine.
+// Create asks for the machine.
 func (p *place) Create(ctx context.Context, r providers.CreateRequest) (providers.Instance, error) {
 	p.mu.Lock()
 	p.calls++
@@ -133,7 +137,6 @@ func (p *place) Create(ctx context.Context, r providers.CreateRequest) (provider
 	if p.s.broken == leaseIgnored || p.keeper == machineOnly {
 		r.Deadline = time.Time{}
 	}
-	p.shared[r.Tags.ClusterID] = true
 	p.mu.Unlock()
 	return p.cloud.Create(ctx, r)
 }
@@ -209,20 +212,7 @@ func (p *place) Finish(ctx context.Context, t providers.Tags, region string) err
 	if p.s.broken == noFinish {
 		return nil
 	}
-	for _, err := range p.Describe(ctx, providers.Selector{Installation: t.Installation, Region: region}) {
-		if err != nil {
-			return err
-		}
-	}
-	for _, l := range p.cloud.Lives() {
-		if l.Tags.ClusterID == t.ClusterID && l.Ended.IsZero() && l.Region == region {
-			return &providers.Error{Provider: p.name, Op: "finish", Kind: providers.Transient, Scope: providers.ScopeRegion, Code: "in-use", Err: errors.New("a machine uses it")}
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.shared, t.ClusterID)
-	return nil
+	return p.cloud.Finish(ctx, t, region)
 }
 
 // Shell opens nothing: nothing is run, the agents are the world's.

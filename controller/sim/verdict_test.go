@@ -169,8 +169,10 @@ func (w *world) oddities(tx store.Tx, lives []fake.Life, out *outcome) {
 			requests[j.GetRequestId()]++
 		}
 		for _, p := range w.clouds {
-			if p.shared[c.GetId()] && c.GetEndedMs() > 0 && finishes() {
-				out.left = append(out.left, "what cluster "+c.GetName()+" shared on "+p.name)
+			for _, left := range p.cloud.Shared() {
+				if c.GetEndedMs() > 0 && strings.HasPrefix(left, c.GetId()+"/") {
+					out.left = append(out.left, "what cluster "+c.GetName()+" shared on "+p.name+" "+left)
+				}
 			}
 		}
 	}
