@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 	"google.golang.org/grpc/status"
 
+	"aloft/controller/forge/cienv"
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/tasks"
 )
@@ -35,6 +36,11 @@ type app struct {
 	spinner *spinner   // the transient line on errOut; nil = none
 	// readBuffer is how much is read from the controller at once.
 	readBuffer int
+	// logLimit is how many bytes of a log are printed in CI; outputFile takes the outcome of a job for later steps.
+	logLimit   int64
+	outputFile string
+	ciOnce     sync.Once
+	ci         cienv.System
 }
 
 // spinner is a transient line that says what is being waited for, and for how long.
@@ -73,6 +79,9 @@ func newApp() (*app, error) {
 		if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil && w > 20 {
 			a.width = w
 		}
+	}
+	if a.ciSystem() != cienv.None { // some give a terminal that nobody sits at
+		a.ttyIn, a.ttyOut, a.ttyErr, a.width = false, false, false, 120
 	}
 	home, err := aloftHome(a.getenv)
 	if err != nil {
@@ -115,6 +124,14 @@ func (a *app) color() bool {
 	if v, ok := a.getenv("NO_COLOR"); ok && v != "" {
 		return false
 	}
+	for _, k := range []string{"FORCE_COLOR", "CLICOLOR_FORCE"} {
+		if v, ok := a.getenv(k); ok && v != "" && v != "0" {
+			return true
+		}
+	}
+	if a.github() || a.ciSystem() == cienv.GitLab { // their pages show colours
+		return true
+	}
 	if t, _ := a.getenv("TERM"); t == "dumb" {
 		return false
 	}
@@ -154,9 +171,10 @@ func (a *app) note(format string, args ...any) {
 	fmt.Fprintf(a.errOut, format+"\n", args...)
 }
 
-// spin shows what is being waited for as a transient line, on a terminal only, until something else is printed.
+// spin shows what is being waited for, until something else is printed: on a terminal as a transient line, in CI as a line
+// each minute.
 func (a *app) spin(format string, args ...any) {
-	if !a.ttyErr {
+	if !a.ttyErr && a.ciSystem() == cienv.None {
 		return
 	}
 	a.mu.Lock()
@@ -168,7 +186,11 @@ func (a *app) spin(format string, args ...any) {
 	}
 	s := &spinner{text: text, began: time.Now()}
 	a.spinner = s
-	go a.turn(s)
+	if a.ttyErr {
+		go a.turn(s)
+	} else {
+		go a.beat(s)
+	}
 }
 
 // turn draws a spinner until another line takes its place.
@@ -300,7 +322,7 @@ func (a *app) confirm(yes bool, question string) error {
 	if yes {
 		return nil
 	}
-	if !a.ttyIn {
+	if !a.ttyIn || a.ciSystem() != cienv.None {
 		return usageError("%s\n  there is no terminal to answer on: pass -y to proceed", question)
 	}
 	a.mu.Lock()

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"aloft/controller/forge/cienv"
+	"aloft/controller/forge/guard"
 	controlv1 "aloft/proto/sky/control/v1"
 )
 
@@ -33,6 +35,7 @@ type logPrinter struct {
 	json       func(any) error
 	held       map[string]*heldLine
 	err        error
+	end        func() error // of what guards the log in CI
 }
 
 type heldLine struct {
@@ -45,11 +48,13 @@ type heldLine struct {
 	next   uint64 // offset of the byte after the last one taken
 }
 
-func (a *app) newLogPrinter(name string, timestamps bool) *logPrinter {
+// newLogPrinter prints the log of a task; again is the command that shows it whole.
+func (a *app) newLogPrinter(name, again string, timestamps bool) *logPrinter {
 	if name == "" {
 		name = "task"
 	}
-	return &logPrinter{a: a, w: bufio.NewWriterSize(a.out, 256<<10), name: name, timestamps: timestamps, color: a.color(), held: map[string]*heldLine{}}
+	w, end := a.guarded(again)
+	return &logPrinter{a: a, w: bufio.NewWriterSize(w, 256<<10), name: name, timestamps: timestamps, color: a.color(), held: map[string]*heldLine{}, end: end}
 }
 
 // prefix is SkyPilot's: (task, pid=1), (head, rank=0, pid=1), (worker1, rank=1, pid=1, ip=10.0.0.5), (setup pid=1).
@@ -170,6 +175,9 @@ func (p *logPrinter) start(h *heldLine) {
 		} else {
 			p.w.Write(h.prefix)
 		}
+		if p.a.ciSystem() != cienv.None {
+			p.w.WriteByte(guard.PrefixEnd)
+		}
 	}
 }
 
@@ -194,7 +202,7 @@ func (p *logPrinter) finish() error {
 	for _, h := range p.held {
 		p.flushLine(h)
 	}
-	return p.flush()
+	return errors.Join(p.flush(), p.end())
 }
 
 // positions is how far every stream has been taken.

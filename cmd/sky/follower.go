@@ -42,12 +42,17 @@ var errTornDown = errors.New("was torn down")
 
 // run ends with nil when the job succeeded, else with the error that carries the exit code.
 func (f *follower) run(ctx context.Context, detach bool) error {
+	end := func() {}
+	if !f.json {
+		end = f.a.section("launch", "Bringing up "+f.resp.GetClusterName())
+	}
 	ready, err := f.watch(ctx, detach)
 	for errors.Is(err, errLost) {
 		if err = f.a.reconnect(ctx, f.c); err == nil {
 			ready, err = f.watch(ctx, detach)
 		}
 	}
+	end()
 	if err != nil || ready == nil {
 		return err
 	}
@@ -61,7 +66,7 @@ func (f *follower) run(ctx context.Context, detach bool) error {
 		return nil
 	}
 	f.say("Job %d is submitted. %s", f.resp.GetJobNumber(), f.a.style(styleDim, "Its log follows; Ctrl-C detaches, the job goes on."))
-	p := f.a.newLogPrinter(f.name, false)
+	p := f.a.newLogPrinter(f.name, fmt.Sprintf("sky logs %s %d --tail all", f.resp.GetClusterName(), f.resp.GetJobNumber()), false)
 	if f.json {
 		p.json = f.a.ndjson
 	}
@@ -266,6 +271,7 @@ func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool
 	} else {
 		a.showOutcome(ans.GetCluster(), v, paths, resultsUnder(j, under))
 	}
+	a.ciOutcome(ans.GetCluster(), v, resultsUnder(j, under), !asJSON)
 	if code := jobExit(j); code != exitOK {
 		return &exitError{code: code}
 	}

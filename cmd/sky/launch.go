@@ -37,6 +37,8 @@ type launchFlags struct {
 	timeout      time.Duration
 	requestID    string
 	resultsUnder string
+	logLimit     string
+	outputFile   string
 	clouds       []string
 	catalog      string
 }
@@ -87,7 +89,11 @@ func (fl *launchFlags) followFlags(cmd *cobra.Command) {
 	f.BoolVar(&fl.async, "async", false, "return when the controller has taken the request over")
 	f.BoolVar(&fl.noAsync, "no-async", false, "wait (the default)")
 	f.DurationVar(&fl.timeout, "timeout", 0, "give up waiting after `TIME`, as 90s or 2h (exit code 75); the job goes on")
-	f.StringVar(&fl.requestID, "request-id", "", "`KEY` of idempotency: the same one within 24 h attaches to the same job")
+	f.StringVar(&fl.requestID, "request-id", "", "`KEY` of idempotency: the same one within 24 h attaches to the same job (default in CI: of this step of this run)")
+	f.StringVar(&fl.requestID, "idempotency-key", "", "as --request-id")
+	_ = f.MarkHidden("idempotency-key")
+	f.StringVar(&fl.logLimit, "log-limit", "", "in CI print at most `SIZE` of a log, and its last 500 lines; 0 = all (default 10MB)")
+	f.StringVar(&fl.outputFile, "output-file", "", "append the outcome to `FILE` as lines SKY_NAME=VALUE, for later steps")
 	f.StringVar(&fl.resultsUnder, "results", "", "`DIR` for results (default "+resultsDir+"/CLUSTER-JOB)")
 	outputFlag(cmd, &fl.output)
 }
@@ -184,6 +190,9 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 	}
 	id := fl.requestID
 	if id == "" {
+		id = a.ciKey("launch", fl.cluster, spec)
+	}
+	if id == "" {
 		if id, err = a.requestID(); err != nil {
 			return err
 		}
@@ -215,6 +224,9 @@ func (fl *launchFlags) check() error {
 		return usageError("--docker is gone: use --image-id docker:IMAGE")
 	}
 	if err := fl.checkDryrun(); err != nil {
+		return err
+	}
+	if _, err := parseLimit(fl.logLimit); err != nil {
 		return err
 	}
 	return checkWaitFor(fl.waitFor)
@@ -311,6 +323,9 @@ func (a *app) exec(cmd *cobra.Command, cluster string, args []string, fl *launch
 	}
 	id := fl.requestID
 	if id == "" {
+		id = a.ciKey("exec", cluster, spec)
+	}
+	if id == "" {
 		if id, err = a.requestID(); err != nil {
 			return err
 		}
@@ -336,6 +351,11 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 		a.sayUnless(fl.output == "json", "The controller goes on with it. See: sky status %s", r.GetClusterName())
 		return nil
 	}
+	limit, err := parseLimit(fl.logLimit)
+	if err != nil {
+		return err
+	}
+	a.logLimit, a.outputFile = limit, fl.outputFile
 	wctx := ctx
 	if fl.timeout > 0 {
 		var cancel context.CancelFunc
@@ -343,7 +363,7 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 		defer cancel()
 	}
 	f := &follower{a: a, c: c, resp: r, json: fl.output == "json", name: spec.GetName(), results: fl.resultsUnder}
-	err := f.run(wctx, fl.detach)
+	err = f.run(wctx, fl.detach)
 	switch {
 	case err == nil:
 		return nil

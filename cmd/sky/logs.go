@@ -19,7 +19,7 @@ const defaultTail = 1000
 
 type logsFlags struct {
 	provision, syncDown, status, follow, noFollow, timestamps bool
-	tail, output, results, hook                               string
+	tail, output, results, hook, logLimit                     string
 	worker                                                    int
 	timeout                                                   time.Duration
 }
@@ -45,6 +45,7 @@ the job's own exit code.`,
 	f.BoolVarP(&fl.timestamps, "timestamps", "t", false, "put the time (UTC) before each line")
 	f.StringVar(&fl.results, "results", "", "`DIR` for --sync-down (default "+resultsDir+"/CLUSTER-JOB)")
 	f.DurationVar(&fl.timeout, "timeout", 0, "give up waiting after `TIME`, as 90s or 2h (exit code 75)")
+	f.StringVar(&fl.logLimit, "log-limit", "", "in CI print at most `SIZE` of a log, and its last 500 lines; 0 = all (default 10MB)")
 	f.StringVar(&fl.hook, "hook", "", "not supported")
 	f.IntVarP(&fl.worker, "worker", "w", 0, "not supported")
 	for _, h := range []string{"hook", "worker"} {
@@ -66,6 +67,11 @@ func (a *app) logs(cmd *cobra.Command, args []string, fl *logsFlags) error {
 	case fl.worker != 0:
 		return usageError("--worker: `sky logs --provision %s` shows every node of the cluster", args[0])
 	}
+	limit, err := parseLimit(fl.logLimit)
+	if err != nil {
+		return err
+	}
+	a.logLimit = limit
 	var numbers []uint32
 	for _, s := range args[1:] {
 		n, err := strconv.ParseUint(s, 10, 32)
@@ -132,7 +138,7 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 			return usageError("--tail %q: allowed: a number of lines, or all", fl.tail)
 		}
 	}
-	p := a.newLogPrinter(j.GetTask().GetName(), fl.timestamps)
+	p := a.newLogPrinter(j.GetTask().GetName(), fmt.Sprintf("sky logs %s %d --tail all", cluster, j.GetNumber()), fl.timestamps)
 	if fl.output == "json" {
 		p.json = a.ndjson
 	}

@@ -15,8 +15,20 @@ func (o Options) github() bool {
 	return o.System == cienv.GitHub || o.System == cienv.Act || o.System == cienv.Gitea
 }
 
+// PrefixEnd ends what the printer of a log put before a line: carriage returns in the line do not overwrite it.
+const PrefixEnd = 0x1e
+
 // clean appends a line as it may be printed.
 func (o Options) clean(dst, line []byte) []byte {
+	if i := bytes.IndexByte(line, PrefixEnd); i >= 0 {
+		dst = o.part(dst, line[:i])
+		line = line[i+1:]
+	}
+	return o.part(dst, line)
+}
+
+// part appends a part of a line.
+func (o Options) part(dst, line []byte) []byte {
 	if !plain(line) {
 		line = text(line)
 	}

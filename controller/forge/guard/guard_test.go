@@ -56,6 +56,7 @@ func TestLines(t *testing.T) {
 		{"a code that is broken off", cienv.Jenkins, "x\x1b[1;3", "x\n"},
 		{"progress", cienv.Jenkins, "10%\r50%\r100%\n", "100%\n"},
 		{"progress cleared", cienv.Jenkins, "10%\r100%\r     \r\n", "100%\n"},
+		{"progress after a prefix", cienv.Jenkins, "(train, pid=1) \x1e10%\r\x1e20%\n", "(train, pid=1) 20%\n"},
 		{"windows", cienv.Jenkins, "a\r\nb\r\n", "a\nb\n"},
 		{"no UTF-8", cienv.Jenkins, "a\xff\xc3b\n", "a\ufffd\ufffdb\n"},
 		{"controls and direction", cienv.Jenkins, "a\x00\x08\u202eb\u2066c\u0085d\n", "abcd\n"},

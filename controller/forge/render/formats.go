@@ -221,6 +221,9 @@ func Annotations(w io.Writer, r *Report, at Source) error {
 	return nil
 }
 
+// CommandText escapes a text as the message of one of GitHub's workflow commands.
+func CommandText(s string) string { return message(s) }
+
 // message escapes the text of a workflow command, property a property of one.
 func message(s string) string {
 	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(strings.ToValidUTF8(s, "\uFFFD"))

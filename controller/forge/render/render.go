@@ -95,6 +95,9 @@ type Report struct {
 	Base     []Metric
 	BaseName string
 	Plots    []Plot
+	// Failed says that the run failed, whatever its suites say. Facts are shown in a table below the verdict.
+	Failed bool
+	Facts  []Fact
 	// Reproduce is the command that does the same again.
 	Reproduce string
 	RunURL    string
@@ -103,8 +106,14 @@ type Report struct {
 	Attempt   int64
 }
 
+// Fact is one thing to know of a run: where it ran, how long, at what cost.
+type Fact struct{ Name, Value string }
+
 // Passed says that nothing failed.
 func (r *Report) Passed() bool {
+	if r.Failed {
+		return false
+	}
 	for _, s := range r.Suites {
 		if !s.Passed || s.Error != nil || s.Baseline != nil && s.Baseline.Worse > 0 {
 			return false
@@ -187,6 +196,7 @@ func Markdown(r *Report) string {
 	fmt.Fprintf(&b, "## %s %s\n\n%s\n", sign, line(title), line(r.verdict(all)))
 	table(&b, all.failed, mostFailures)
 	r.metrics(&b)
+	r.facts(&b)
 	folded(&b, "Warnings", all.warned)
 	folded(&b, "Conditions passed", all.passed)
 	folded(&b, "Checks that did not run", all.skipped)
@@ -234,6 +244,16 @@ func (r *Report) verdict(all rows) string {
 		return "nothing was checked"
 	}
 	return strings.Join(parts, " · ")
+}
+
+func (r *Report) facts(b *strings.Builder) {
+	if len(r.Facts) == 0 {
+		return
+	}
+	b.WriteString("\n| Run | |\n|---|---|\n")
+	for _, f := range r.Facts {
+		fmt.Fprintf(b, "| %s | %s |\n", line(f.Name), line(f.Value))
+	}
 }
 
 func (r *Report) baseName() string {
