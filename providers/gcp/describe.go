@@ -159,22 +159,20 @@ func (p *Provider) instance(in *computepb.Instance) providers.Instance {
 		}
 	}
 	out.Created, _ = time.Parse(time.RFC3339, in.GetCreationTimestamp())
-	if sec, err := strconv.ParseInt(attribute(in, metaDeadline), 10, 64); err == nil {
-		out.Deadline = time.Unix(sec, 0)
-	}
-	if end := cloudDeadline(in); !end.IsZero() && (out.Deadline.IsZero() || end.Before(out.Deadline)) {
-		out.Deadline = end
-	}
+	out.Deadline = deadline(in, out.Created)
 	return out
 }
 
-// cloudDeadline is when GCE itself ends the machine; zero = not, or not known yet.
-func cloudDeadline(in *computepb.Instance) time.Time {
-	t, err := time.Parse(time.RFC3339, in.GetResourceStatus().GetScheduling().GetTerminationTimestamp())
-	if err != nil {
-		return time.Time{}
+// deadline is when GCE itself ends the machine; zero = never. The limit counts from the machine's start, so until it runs, the
+// earliest is told.
+func deadline(in *computepb.Instance, created time.Time) time.Time {
+	if t, err := time.Parse(time.RFC3339, in.GetResourceStatus().GetScheduling().GetTerminationTimestamp()); err == nil {
+		return t
 	}
-	return t
+	if s := in.GetScheduling().GetMaxRunDuration().GetSeconds(); s > 0 && !created.IsZero() {
+		return created.Add(time.Duration(s) * time.Second)
+	}
+	return time.Time{}
 }
 
 // state reads GCE's word: TERMINATED is a machine that is stopped, with a disk that costs; one that is deleted is not shown.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"aloft/providers"
+	"aloft/providers/shell"
 )
 
 // Name is the word users write in `infra:`.
@@ -26,6 +27,7 @@ type Provider struct {
 	mu      sync.Mutex
 	clients *clients // nil = not made yet, or of credentials that were refused
 	nets    networks
+	pool    *shell.Pool
 }
 
 // Factory makes the provider; it is enabled without being named when credentials and a project are found.
@@ -43,7 +45,7 @@ func New(m map[string]string) (*Provider, error) {
 		return nil, &providers.Error{Provider: Name, Op: "set up", Kind: providers.Invalid, Scope: providers.ScopeProvider, Code: "setting", Err: err,
 			Hint: "correct it under providers.gcp in the configuration, or in the environment (ALOFT_GCP_...)"}
 	}
-	return &Provider{set: s, getenv: os.LookupEnv}, nil
+	return &Provider{set: s, getenv: os.LookupEnv, pool: shell.NewPool()}, nil
 }
 
 // Name is "gcp".

@@ -18,16 +18,10 @@ import (
 // defaultDiskGB is the size of a boot disk where none is asked for, as SkyPilot's.
 const defaultDiskGB = 256
 
-// leaseFactor is how many leases long GCE lets a machine run: its limit cannot be moved while the machine runs, the lease can.
-const leaseFactor = 4
-
-// limit is the time after its start at which GCE ends a machine made with a deadline.
-func (s settings) limit(deadline, now time.Time) time.Duration {
-	d := s.maxRun
-	if d == 0 {
-		d = leaseFactor * deadline.Sub(now)
-	}
-	return min(max(d, shortestRun), longestRun).Truncate(time.Second)
+// limit is the time after its start at which GCE ends a machine: it counts anew with every start, and cannot be moved while the
+// machine runs. What ends a machine before is its lease.
+func limit(deadline, now time.Time) time.Duration {
+	return min(max(deadline.Sub(now), shortestRun), longestRun).Truncate(time.Second)
 }
 
 // resource builds the body of an insert call.
@@ -40,7 +34,7 @@ func (p *Provider) resource(project string, r providers.CreateRequest, rec recor
 	if err != nil {
 		return nil, invalid(err)
 	}
-	meta, err := rec.metadata(s.Labels, r.Deadline)
+	meta, err := rec.metadata(s.Labels)
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -148,7 +142,7 @@ func (p *Provider) scheduling(s providers.NodeSpec, deadline, now time.Time) *co
 		out.ProvisioningModel, out.AutomaticRestart, out.InstanceTerminationAction = proto.String("SPOT"), proto.Bool(false), proto.String("DELETE")
 	}
 	if !deadline.IsZero() {
-		out.MaxRunDuration = &computepb.Duration{Seconds: proto.Int64(int64(p.set.limit(deadline, now) / time.Second))}
+		out.MaxRunDuration = &computepb.Duration{Seconds: proto.Int64(int64(limit(deadline, now) / time.Second))}
 		out.InstanceTerminationAction = proto.String("DELETE")
 	}
 	return out
@@ -167,32 +161,6 @@ const endLines = `if [ "$1" = terminate ]; then
   fi
 fi`
 
-// watchLines keep the machine's deadline as the metadata have it: that is how the lease of a running machine is renewed
-// without a login. A deadline only moves on.
-const watchLines = `cat >{{dir}}/watch-deadline <<'ALOFT_WATCH'
-#!/bin/sh
-u=http://metadata.google.internal/computeMetadata/v1/instance/attributes/aloft-deadline
-wait=
-while command -v curl >/dev/null 2>&1; do
-  if end=$(curl -sf -m 400 -H 'Metadata-Flavor: Google' "$u$wait"); then
-    wait='?wait_for_change=true&timeout_sec=300'
-    read -r have <{{deadline}} || have=0
-    case "$end$have" in
-    ''|*[!0-9]*) sleep 20 ;;
-    *) if [ "$end" -gt "$have" ]; then printf '%s\n' "$end" >{{deadline}}; fi ;;
-    esac
-  else
-    sleep 20
-  fi
-done
-ALOFT_WATCH
-chmod 755 {{dir}}/watch-deadline
-if [ -d /run/systemd/system ]; then
-  systemd-run --quiet --unit=aloft-watch-deadline --collect --property=Restart=always --property=RestartSec=20 {{dir}}/watch-deadline || :
-else
-  setsid {{dir}}/watch-deadline </dev/null >/dev/null 2>&1 &
-fi`
-
 // startup is the script that the machine runs as root at every boot; "" where the machine has no keys.
 func (p *Provider) startup(r providers.CreateRequest) (string, error) {
 	if len(r.Keys.User) == 0 {
@@ -202,9 +170,9 @@ func (p *Provider) startup(r providers.CreateRequest) (string, error) {
 	if endpoint == "" {
 		endpoint = computeEndpoint
 	}
-	s := boot.Script{User: p.set.user, Keys: r.Keys, Deadline: r.Deadline, End: fmt.Sprintf(endLines, endpoint)}
-	if !r.Deadline.IsZero() {
-		s.Extra = strings.NewReplacer("{{dir}}", boot.Dir, "{{deadline}}", boot.DeadlineFile).Replace(watchLines)
+	s := boot.Script{User: p.set.user, Keys: r.Keys, Deadline: r.Lease, Issued: r.Issued, End: fmt.Sprintf(endLines, endpoint)}
+	if s.Deadline.IsZero() {
+		s.Deadline = r.Deadline
 	}
 	b, err := s.Bytes()
 	if err != nil {

@@ -2,8 +2,6 @@ package gcp
 
 import (
 	"context"
-	"net/http"
-	"strconv"
 	"time"
 
 	"cloud.google.com/go/compute/apiv1/computepb"
@@ -127,89 +125,3 @@ func (p *Provider) Console(ctx context.Context, ref providers.InstanceRef) ([]by
 	}
 	return []byte(out.GetContents()), nil
 }
-
-// metadataTries bounds how often a change of metadata starts over because somebody else changed them.
-const metadataTries = 5
-
-// ExtendDeadline moves a machine's lease: the metadata hold it, and the machine itself watches them. GCE's own limit counts
-// from the machine's start and cannot be moved while it runs, so the lease never goes beyond it; on a stopped machine the
-// limit is raised where the lease needs it.
-func (p *Provider) ExtendDeadline(ctx context.Context, ref providers.InstanceRef, deadline time.Time) error {
-	const op = "extend"
-	for range metadataTries {
-		c, in, err := p.get(ctx, op, ref)
-		if err != nil {
-			return err
-		}
-		z, want := lastPart(in.GetZone()), deadline
-		if in.GetStatus() == "TERMINATED" {
-			if err := p.raiseLimit(ctx, c, in, ref, deadline); err != nil {
-				return err
-			}
-		} else if end := cloudDeadline(in); !end.IsZero() && end.Before(want) {
-			want = end
-		}
-		have := attribute(in, metaDeadline)
-		if sec, err := strconv.ParseInt(have, 10, 64); err == nil && sec >= want.Unix() {
-			if deadline.Sub(want) > time.Minute {
-				return fail(op, providers.Unsupported, providers.ScopeZone, "max-run-duration", "sky stop, then sky start gives the machine a new limit",
-					"GCP ends the machine on %s, and moves that only on a stopped machine", want.UTC().Format(time.RFC3339))
-			}
-			return nil
-		}
-		o, err := c.instances.SetMetadata(ctx, &computepb.SetMetadataInstanceRequest{
-			Project: c.project, Zone: z, Instance: target(ref.ID), MetadataResource: withItem(in.GetMetadata(), metaDeadline, strconv.FormatInt(want.Unix(), 10)),
-		})
-		if f, ok := read(err); err != nil && ok && f.status == http.StatusPreconditionFailed {
-			continue // somebody else was faster
-		}
-		if err != nil {
-			return p.failure(ctx, op, z, err)
-		}
-		return p.done(ctx, c, op, z, o.Proto())
-	}
-	return fail(op, providers.Transient, providers.ScopeZone, "conditionNotMet", "", "the metadata of %s change all the time", ref.ID)
-}
-
-// done waits for an operation on a machine, and gives what it failed with.
-func (p *Provider) done(ctx context.Context, c *clients, op, zone string, o *computepb.Operation) error {
-	last, err := p.awaitZone(ctx, c, zone, o, startPatience)
-	if err != nil {
-		return p.failure(ctx, op, zone, err)
-	}
-	if f, failed := ofOperation(last); failed {
-		return p.judge(op, zone, f)
-	}
-	return nil
-}
-
-// raiseLimit gives a stopped machine a longer limit where the new lease needs it. A limit counts anew with every start.
-func (p *Provider) raiseLimit(ctx context.Context, c *clients, in *computepb.Instance, ref providers.InstanceRef, deadline time.Time) error {
-	const op = "extend"
-	s := in.GetScheduling()
-	need := p.set.limit(deadline, time.Now())
-	if have := time.Duration(s.GetMaxRunDuration().GetSeconds()) * time.Second; have >= time.Until(deadline) || s == nil || have >= need {
-		return nil
-	}
-	s.MaxRunDuration = &computepb.Duration{Seconds: proto.Int64(int64(need / time.Second))}
-	s.InstanceTerminationAction, s.TerminationTime = proto.String("DELETE"), nil
-	z := lastPart(in.GetZone())
-	o, err := c.instances.SetScheduling(ctx, &computepb.SetSchedulingInstanceRequest{Project: c.project, Zone: z, Instance: target(ref.ID), SchedulingResource: s})
-	if err != nil {
-		return p.failure(ctx, op, z, err)
-	}
-	return p.done(ctx, c, op, z, o.Proto())
-}
-
-// withItem is metadata with one entry changed; the fingerprint stays, so that no other change is lost.
-func withItem(m *computepb.Metadata, key, value string) *computepb.Metadata {
-	out := &computepb.Metadata{Fingerprint: m.Fingerprint}
-	for _, i := range m.GetItems() {
-		if i.GetKey() != key {
-			out.Items = append(out.Items, i)
-		}
-	}
-	out.Items = append(out.Items, item(key, value))
-	return out
-}
-

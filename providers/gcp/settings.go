@@ -34,7 +34,6 @@ type settings struct {
 	proxyJump      string
 	reservations   []string
 	ssh            []string // ranges
-	maxRun         time.Duration
 	lag, lateness  time.Duration
 }
 
@@ -52,7 +51,6 @@ func options() []providers.Option {
 		{Name: "use_internal_ips", Help: "true: machines get no public address", Env: "ALOFT_GCP_USE_INTERNAL_IPS"},
 		{Name: "proxy_jump", Help: "bastion on the way to machines, as in ssh_config: user@host:port", Env: "ALOFT_GCP_PROXY_JUMP"},
 		{Name: "reservations", Help: "names of reservations that machines come from, by comma", Env: "ALOFT_GCP_RESERVATIONS"},
-		{Name: "max_run_duration", Help: "how long after its start GCP ends a machine whatever happens, 30s to 120d (empty = four times the lease it is made with)", Env: "ALOFT_GCP_MAX_RUN_DURATION"},
 		{Name: "endpoint", Help: "address of the Compute API, for tests", Env: "ALOFT_GCP_ENDPOINT"},
 		{Name: "auth", Help: "none: no credentials are used, only with an endpoint", Env: "ALOFT_GCP_AUTH"},
 		{Name: "visibility_lag", Help: "how stale listings may be", Default: "10s", Env: "ALOFT_GCP_VISIBILITY_LAG"},
@@ -69,6 +67,7 @@ const (
 var (
 	userPattern    = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 	projectPattern = regexp.MustCompile(`^([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}$`)
+	jumpPattern    = regexp.MustCompile(`^([\w.-]+@)?\w[\w.-]*(:\d+)?(,([\w.-]+@)?\w[\w.-]*(:\d+)?)*$`)
 	namePattern    = regexp.MustCompile(`^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$`)
 )
 
@@ -135,11 +134,12 @@ func (s *settings) put(key, value string) error {
 			return fmt.Errorf("%q is not true or false", value)
 		}
 	case "proxy_jump":
+		if !jumpPattern.MatchString(value) {
+			return fmt.Errorf("%q is no bastion: [USER@]HOST[:PORT], several by comma", value)
+		}
 		s.proxyJump = value
 	case "reservations":
 		s.reservations = split(value)
-	case "max_run_duration":
-		s.maxRun, err = duration(value, shortestRun, longestRun)
 	case "endpoint":
 		u, perr := url.Parse(value)
 		if perr != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -155,9 +155,9 @@ func (s *settings) put(key, value string) error {
 			return fmt.Errorf("%q is not none or default", value)
 		}
 	case "visibility_lag":
-		s.lag, err = duration(value, 0, time.Hour)
+		s.lag, err = duration(value)
 	case "request_lateness":
-		s.lateness, err = duration(value, 0, time.Hour)
+		s.lateness, err = duration(value)
 	default:
 		var names []string
 		for _, o := range options() {
@@ -168,26 +168,11 @@ func (s *settings) put(key, value string) error {
 	return err
 }
 
-// duration reads 90s, 12h or 30d within limits.
-func duration(value string, low, high time.Duration) (time.Duration, error) {
-	v := value
-	if days, ok := strings.CutSuffix(v, "d"); ok {
-		n, err := strconv.ParseFloat(days, 64)
-		if err != nil || n < 0 || n > 10000 {
-			return 0, fmt.Errorf("%q is no duration, like 90s, 12h or 30d", value)
-		}
-		return limited(value, time.Duration(n*24*float64(time.Hour)), low, high)
-	}
-	d, err := time.ParseDuration(v)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no duration, like 90s, 12h or 30d", value)
-	}
-	return limited(value, d, low, high)
-}
-
-func limited(value string, d, low, high time.Duration) (time.Duration, error) {
-	if d < low || d > high {
-		return 0, fmt.Errorf("%s is not between %s and %s", value, low, high)
+// duration reads 90s or 5m, up to an hour.
+func duration(value string) (time.Duration, error) {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < 0 || d > time.Hour {
+		return 0, fmt.Errorf("%q is no duration up to an hour, like 90s", value)
 	}
 	return d, nil
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/compute/apiv1/computepb"
 	"google.golang.org/protobuf/proto"
@@ -23,10 +22,9 @@ const (
 	labelToken        = labelPrefix + "token"
 	labelSpec         = labelPrefix + "spec"
 
-	metaTags     = "aloft-tags"
-	metaDeadline = "aloft-deadline" // unix seconds at which the machine's lease ends; its own watch reads it
-	metaLabels   = "aloft-labels"   // the user's labels that do not fit GCE's
-	metaStartup  = "startup-script"
+	metaTags    = "aloft-tags"
+	metaLabels  = "aloft-labels" // the user's labels that do not fit GCE's
+	metaStartup = "startup-script"
 )
 
 // maxLabels is how many labels a machine has at most.
@@ -82,7 +80,7 @@ func (r record) labels(user map[string]string) map[string]string {
 }
 
 // metadata are the entries that hold what labels cannot.
-func (r record) metadata(user map[string]string, deadline time.Time) ([]*computepb.Items, error) {
+func (r record) metadata(user map[string]string) ([]*computepb.Items, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("tags: %w", err)
@@ -94,9 +92,6 @@ func (r record) metadata(user map[string]string, deadline time.Time) ([]*compute
 			return nil, fmt.Errorf("labels: %w", err)
 		}
 		items = append(items, item(metaLabels, string(l)))
-	}
-	if !deadline.IsZero() {
-		items = append(items, item(metaDeadline, strconv.FormatInt(deadline.Unix(), 10)))
 	}
 	return items, nil
 }
