@@ -9,8 +9,10 @@ import (
 
 // Table maps names to factories.
 func Table() map[string]providers.Factory {
-	return map[string]providers.Factory{
+	t := map[string]providers.Factory{
 		local.Name: local.Factory(),
 		ssh.Name:   ssh.Factory(),
 	}
+	addGCP(t)
+	return t
 }

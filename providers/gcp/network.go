@@ -137,7 +137,7 @@ func (p *Provider) ensureNetwork(ctx context.Context, c *clients, network string
 		return fail("", providers.Invalid, providers.ScopeProvider, "VPC_NOT_FOUND", "gcloud compute networks list --project="+project,
 			"there is no network %s in project %s", name, project)
 	}
-	op, err := c.networks.Insert(ctx, &computepb.InsertNetworkRequest{Project: project, RequestId: proto.String(requestID("network", project, name, time.Now().Format(time.RFC3339Nano))), NetworkResource: &computepb.Network{
+	op, err := c.networks.Insert(ctx, &computepb.InsertNetworkRequest{Project: project, NetworkResource: &computepb.Network{
 		Name: proto.String(name), AutoCreateSubnetworks: proto.Bool(true), Description: proto.String("Made by Aloft: its machines, and no others"),
 		RoutingConfig: &computepb.NetworkRoutingConfig{RoutingMode: proto.String("REGIONAL")},
 	}})

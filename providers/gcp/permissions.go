@@ -28,7 +28,7 @@ func calls() []call {
 		{method: "compute.instances.insert", why: "to place the machines of a cluster close together", permissions: []string{"compute.resourcePolicies.use"}, optional: true},
 		{method: "compute.instances.get", permissions: []string{"compute.instances.get"}, why: "to see machines"},
 		{method: "compute.instances.aggregatedList", permissions: []string{"compute.instances.list"}, why: "to list machines"},
-		{method: "compute.instances.delete", permissions: []string{"compute.instances.delete", "compute.disks.delete"}, why: "to end machines"},
+		{method: "compute.instances.delete", permissions: []string{"compute.instances.delete"}, why: "to end machines"},
 		{method: "compute.instances.stop", permissions: []string{"compute.instances.stop"}, why: "to stop machines"},
 		{method: "compute.instances.start", permissions: []string{"compute.instances.start"}, why: "to start machines"},
 		{method: "compute.instances.getSerialPortOutput", permissions: []string{"compute.instances.getSerialPortOutput"}, why: "to see why a machine does not come up"},

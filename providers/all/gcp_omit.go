@@ -1,0 +1,7 @@
+//go:build sky_omit_gcp
+
+package all
+
+import "aloft/providers"
+
+func addGCP(map[string]providers.Factory) {}
