@@ -3,6 +3,7 @@ package gcelab
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ func (l *Lab) cut(c *call, all []scoped) (page []scoped, next string, bad *apiEr
 			most = n
 		}
 	}
+	all = slices.DeleteFunc(all, func(s scoped) bool { return !f(s.body) })
 	key := func(s scoped) string { return s.scope + "/" + text(s.body, "name") }
 	switch order := c.params["orderBy"]; order {
 	case "", "name":
@@ -56,7 +58,7 @@ func (l *Lab) cut(c *call, all []scoped) (page []scoped, next string, bad *apiEr
 	down := c.params["orderBy"] != "" && c.params["orderBy"] != "name"
 	for _, s := range all {
 		k := key(s)
-		if from != "" && ((!down && k <= from) || (down && k >= from)) || !f(s.body) {
+		if from != "" && ((!down && k <= from) || (down && k >= from)) {
 			continue
 		}
 		if len(page) == most {
