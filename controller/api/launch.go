@@ -82,15 +82,24 @@ func (s *Server) remembered(ctx context.Context, user, requestID string, into pr
 		return false, nil
 	}
 	var found bool
-	err := s.o.Store.View(ctx, func(tx store.Tx) error {
-		b, ok := tx.Idem(user, requestID)
-		found = ok
-		if !ok {
-			return nil
-		}
-		return proto.Unmarshal(b, into)
+	err := s.o.Store.View(ctx, func(tx store.Tx) (err error) {
+		found, err = recall(tx, user, requestID, into)
+		return err
 	})
 	return found, err
+}
+
+// recall reads the first answer of a request. Whoever carries a request out asks again in its own transaction: the same
+// request may be under way twice.
+func recall(tx store.Tx, user, requestID string, into proto.Message) (bool, error) {
+	b, ok := tx.Idem(user, requestID)
+	if requestID == "" || !ok {
+		return false, nil
+	}
+	if err := proto.Unmarshal(b, into); err != nil {
+		return false, fmt.Errorf("read the answer given before: %w", err)
+	}
+	return true, nil
 }
 
 // remember keeps the answer of a request in the transaction that carried it out.
@@ -153,6 +162,9 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 	out := &controlv1.LaunchResponse{}
 	rev, err := s.o.Store.Update(ctx, func(tx store.Tx) error {
 		out.Reset()
+		if ok, err := recall(tx, r.GetUser(), r.GetRequestId(), out); err != nil || ok {
+			return err
+		}
 		from := uint64(tx.Rev())
 		res, err := desired.Launch(tx, desired.LaunchSpec{Project: r.GetProject(), User: r.GetUser(), ClusterName: name, Seed: seed,
 			Task: proto.CloneOf(r.GetTask()), HasJob: r.GetHasRun(), WithSetup: !r.GetNoSetup() && !(r.GetFast() && exists), SealedSecrets: sealed, RequestID: r.GetRequestId(),
@@ -217,6 +229,9 @@ func (s *Server) Exec(ctx context.Context, r *controlv1.ExecRequest) (*controlv1
 	out := &controlv1.LaunchResponse{}
 	_, err = s.o.Store.Update(ctx, func(tx store.Tx) error {
 		out.Reset()
+		if ok, err := recall(tx, r.GetUser(), r.GetRequestId(), out); err != nil || ok {
+			return err
+		}
 		from := uint64(tx.Rev())
 		res, err := desired.Exec(tx, desired.LaunchSpec{Project: r.GetProject(), User: r.GetUser(), ClusterName: r.GetClusterName(), Seed: seed,
 			Task: proto.CloneOf(r.GetTask()), HasJob: true, SealedSecrets: sealed, RequestID: r.GetRequestId(), CommandLine: r.GetCommandLine(), Now: now})

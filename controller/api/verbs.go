@@ -20,6 +20,10 @@ func (s *Server) Cancel(ctx context.Context, r *controlv1.CancelRequest) (*contr
 	out := &controlv1.CancelResponse{}
 	var cluster string
 	rev, err := s.o.Store.Update(ctx, func(tx store.Tx) error {
+		out.Reset()
+		if ok, err := recall(tx, "", r.GetRequestId(), out); err != nil || ok {
+			return err
+		}
 		ns, err := desired.Cancel(tx, desired.CancelSpec{Target: desired.Target{Project: r.GetProject(), Name: r.GetClusterName(), Now: s.now()},
 			Numbers: r.GetNumbers(), All: r.GetAll()})
 		if err != nil {
