@@ -29,9 +29,8 @@ func (s *Server) clusterView(tx store.Tx, c *statev1.Cluster, countJobs bool) *c
 	v.ResourcesText = resourcesText(c.GetNumNodes(), cand)
 	v.AutostopText = autostopText(c.GetAutostop())
 	if countJobs && c.GetLastJob() > 0 && c.GetEndedMs() == 0 {
-		for _, j := range store.JobsOf(tx, c.GetId(), 0) {
+		for _, j := range store.OpenJobsOf(tx, c.GetId()) {
 			switch p := j.GetPhase(); {
-			case p >= statev1.JobPhase_JOB_SUCCEEDED:
 			case p >= statev1.JobPhase_JOB_STAGING:
 				v.JobsRunning++
 			default:

@@ -48,13 +48,7 @@ func find(tx store.Tx, t Target) (*statev1.Cluster, []*statev1.Node, error) {
 
 // open are the unfinished jobs of a cluster.
 func open(tx store.Tx, clusterID string) []*statev1.Job {
-	var out []*statev1.Job
-	for _, j := range store.OpenJobs(tx) {
-		if j.GetClusterId() == clusterID {
-			out = append(out, j)
-		}
-	}
-	return out
+	return store.OpenJobsOf(tx, clusterID)
 }
 
 // change notes what users see of a cluster before a verb, so that one event can tell of the change.

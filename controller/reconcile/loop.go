@@ -48,7 +48,7 @@ type Options struct {
 	// Keys gives the keys of a machine that is reached over SSH; nil = there are none.
 	Keys      func(c *statev1.Cluster, n *statev1.Node) providers.Keys
 	Policy    plan.Policy
-	Workers   int           // clusters planned at the same time; 0 = 8
+	Workers   int           // clusters planned at the same time, most of them waiting for the disk; 0 = 64
 	Parallel  int           // calls under way at the same time; 0 = 64
 	CallLimit time.Duration // longest call to a provider; 0 = 2 min
 	ShipLimit time.Duration // longest installation of an agent; 0 = 5 min
@@ -88,7 +88,7 @@ type cluster struct {
 // New makes a Loop.
 func New(o Options) *Loop {
 	if o.Workers == 0 {
-		o.Workers = 8
+		o.Workers = 64
 	}
 	if o.Parallel == 0 {
 		o.Parallel = 64

@@ -51,11 +51,9 @@ func (l *Loop) load(tx store.Tx, id string) (*plan.Snapshot, error) {
 		}
 	}
 	seen := map[string]bool{}
-	for _, j := range store.OpenJobs(tx) {
-		if j.GetClusterId() == id {
-			seen[j.GetId()] = true
-			s.Jobs = append(s.Jobs, j)
-		}
+	for _, j := range store.OpenJobsOf(tx, id) {
+		seen[j.GetId()] = true
+		s.Jobs = append(s.Jobs, j)
 	}
 	for _, j := range endedLately(tx, id) {
 		if !seen[j.GetId()] {

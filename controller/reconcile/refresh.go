@@ -42,16 +42,17 @@ func (l *Loop) Refresh(ctx context.Context, clusterIDs []string) error {
 		for _, n := range ns {
 			sel.IDs = append(sel.IDs, n.GetInstanceId())
 		}
-		seen := plan.Seen{At: time.Now()}
+		began, seen := time.Now(), map[string][]providers.Instance{}
 		for in, err := range p.Describe(ctx, sel) {
 			if err != nil {
 				return fmt.Errorf("refresh %s: %w", at.provider, err)
 			}
-			seen.Instances = append(seen.Instances, in)
+			seen[in.ID] = append(seen[in.ID], in)
 		}
 		for _, n := range ns {
 			l.enqueue(n.GetClusterId(), &plan.Observation{
-				NodeID: n.GetId(), Attempt: n.GetAttempt(), Effect: plan.Probe{OnNode: plan.OnNode{NodeID: n.GetId()}}, Unasked: true, Seen: &seen,
+				NodeID: n.GetId(), Attempt: n.GetAttempt(), Effect: plan.Probe{OnNode: plan.OnNode{NodeID: n.GetId()}}, Unasked: true,
+				Seen: &plan.Seen{At: began, Instances: seen[n.GetInstanceId()]},
 			})
 		}
 	}

@@ -19,7 +19,7 @@ const (
 	ByPhase = "phase"
 	// ByInstance finds nodes by the provider's instance id.
 	ByInstance = "instance"
-	// ByState finds jobs and clusters that are StateOpen or StateDone.
+	// ByState finds clusters that are StateOpen or StateDone, and jobs by JobStateValue.
 	ByState = "state"
 	// ByNumber finds jobs by NumberValue: in order of their cluster's queue.
 	ByNumber = "cluster-number"
@@ -58,7 +58,7 @@ type Schema struct {
 
 // DefaultSchema is the schema of the controller's state.
 func DefaultSchema() Schema {
-	return Schema{Version: 2, Kinds: map[Kind]KindSchema{
+	return Schema{Version: 3, Kinds: map[Kind]KindSchema{
 		Cluster: {
 			New: func() proto.Message { return new(statev1.Cluster) },
 			Index: func(m proto.Message) []IndexEntry {
@@ -107,7 +107,7 @@ func DefaultSchema() Schema {
 				}
 				return []IndexEntry{
 					{ByCluster, j.GetClusterId()},
-					{ByState, state},
+					{ByState, JobStateValue(state, j.GetClusterId())},
 					{ByNumber, NumberValue(j.GetClusterId(), j.GetNumber())},
 					{BySubmitted, TimeValue(j.GetSubmittedMs())},
 				}
@@ -115,6 +115,9 @@ func DefaultSchema() Schema {
 		},
 	}}
 }
+
+// JobStateValue is the value of ByState of a job: those of one state, then those of one cluster, are beside each other.
+func JobStateValue(state, clusterID string) string { return state + "/" + clusterID }
 
 // NumberValue is the value of ByNumber: text that sorts as the numbers do within a cluster.
 func NumberValue(clusterID string, number uint32) string {

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -83,7 +85,16 @@ func JobsOf(tx Tx, clusterID string, limit int) []*statev1.Job {
 }
 
 // OpenJobs are the jobs that have not ended, by id.
-func OpenJobs(tx Tx) []*statev1.Job { return List[statev1.Job](tx, Job, ByState, StateOpen) }
+func OpenJobs(tx Tx) []*statev1.Job {
+	jobs := Scan[statev1.Job](tx, Query{Kind: Job, Index: ByState, Value: JobStateValue(StateOpen, ""), Prefix: true})
+	slices.SortFunc(jobs, func(a, b *statev1.Job) int { return cmp.Compare(a.GetId(), b.GetId()) })
+	return jobs
+}
+
+// OpenJobsOf are the jobs of a cluster that have not ended, by id.
+func OpenJobsOf(tx Tx, clusterID string) []*statev1.Job {
+	return List[statev1.Job](tx, Job, ByState, JobStateValue(StateOpen, clusterID))
+}
 
 // LatestJobs are the jobs submitted last, the newest first, at most limit (0 = all).
 func LatestJobs(tx Tx, limit int) []*statev1.Job {

@@ -67,10 +67,7 @@ func (c *Cloud) lost(op string) error {
 // make makes the machine of a request unless its token stands for one already.
 func (c *Cloud) make(rnd *rand.Rand, r providers.CreateRequest, at time.Time) (*machine, error) {
 	if c.cfg.Idempotency != providers.IdempotencyNone {
-		for _, m := range c.machines {
-			if m.inst.Token != r.Token {
-				continue
-			}
+		for _, m := range c.tokens[r.Token] {
 			if c.cfg.Idempotency == providers.IdempotencyName && m.state(at) == providers.InstanceTerminated {
 				continue // the name is free again
 			}
@@ -86,12 +83,7 @@ func (c *Cloud) make(rnd *rand.Rand, r providers.CreateRequest, at time.Time) (*
 		}
 	}
 	c.shared[share{r.Tags.ClusterID, r.Spec.Region}] = true
-	nth := 1
-	for _, m := range c.machines {
-		if m.inst.Token == r.Token {
-			nth++
-		}
-	}
+	nth := 1 + len(c.tokens[r.Token])
 	m := &machine{spec: r.Spec, inst: providers.Instance{
 		InstanceRef: providers.InstanceRef{ID: fmt.Sprintf("i-%s-%d", r.Token[max(0, len(r.Token)-12):], nth), Region: r.Spec.Region, Zone: r.Spec.Zone},
 		Token:       r.Token, Address: fmt.Sprintf("10.0.%d.%d", len(c.machines)/250, len(c.machines)%250+1),
@@ -101,12 +93,15 @@ func (c *Cloud) make(rnd *rand.Rand, r providers.CreateRequest, at time.Time) (*
 		m.preempt = at.Add(within(rnd, c.cfg.PreemptWithin))
 	}
 	c.machines = append(c.machines, m)
+	c.ids[m.inst.ID] = m
+	c.tokens[r.Token] = append(c.tokens[r.Token], m)
 	if boot := within(rnd, c.cfg.Boot); boot > 0 {
 		c.enter(m, at, providers.InstancePending, "")
 		c.enter(m, at.Add(boot), providers.InstanceRunning, "")
 	} else {
 		c.enter(m, at, providers.InstanceRunning, "")
 	}
+	c.expect(m)
 	return m, nil
 }
 
@@ -158,6 +153,7 @@ func (c *Cloud) turn(ctx context.Context, op string, ref providers.InstanceRef, 
 		do := func(at time.Time) {
 			if m := c.byID(ref.ID); m != nil && m.state(at).Alive() && m.state(at) != to {
 				c.enter(m, at, to, "")
+				c.expect(m)
 			}
 		}
 		if x -= c.cfg.Faults.StopLate; x < 0 {
@@ -180,6 +176,7 @@ func (c *Cloud) ExtendDeadline(ctx context.Context, ref providers.InstanceRef, d
 			return c.fail("extend", providers.NotFound, providers.ScopeZone, "no-such-instance", 0)
 		}
 		m.inst.Deadline = deadline
+		c.expect(m)
 		return nil
 	})
 }

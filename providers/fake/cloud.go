@@ -100,6 +100,9 @@ type Cloud struct {
 
 	mu       sync.Mutex
 	machines []*machine
+	ids      map[string]*machine
+	tokens   map[string][]*machine
+	wake     time.Time // no machine ends by itself before; zero = look
 	pending  []pending
 	calls    map[string]uint64
 	counts   map[string]int
@@ -121,7 +124,10 @@ func New(cfg Config) *Cloud {
 	if cfg.Rand != nil {
 		seed = cfg.Rand.Uint64()
 	}
-	return &Cloud{cfg: cfg, seed: seed, calls: map[string]uint64{}, counts: map[string]int{}, shared: map[share]bool{}}
+	return &Cloud{
+		cfg: cfg, seed: seed, calls: map[string]uint64{}, counts: map[string]int{}, shared: map[share]bool{}, ids: map[string]*machine{},
+		tokens: map[string][]*machine{},
+	}
 }
 
 // Name is the configured name.
@@ -231,17 +237,34 @@ func (c *Cloud) later(at time.Time, do func(at time.Time)) {
 
 // advance lets everything happen that was to happen by now, in order.
 func (c *Cloud) advance(now time.Time) {
-	for {
+	for len(c.pending) > 0 {
 		slices.SortStableFunc(c.pending, func(a, b pending) int { return a.at.Compare(b.at) })
-		if len(c.pending) == 0 || c.pending[0].at.After(now) {
+		if c.pending[0].at.After(now) {
 			break
 		}
 		p := c.pending[0]
 		c.pending = c.pending[1:]
 		p.do(p.at)
 	}
+	if now.Before(c.wake) {
+		return
+	}
+	c.wake = now.Add(100 * 365 * 24 * time.Hour)
 	for _, m := range c.machines {
 		c.ripen(m, now)
+		c.expect(m)
+	}
+}
+
+// expect notes when m may end by itself.
+func (c *Cloud) expect(m *machine) {
+	if last := m.history[len(m.history)-1].state; last == providers.InstanceTerminated {
+		return
+	}
+	for _, at := range []time.Time{m.preempt, m.inst.Deadline} {
+		if !at.IsZero() && at.Before(c.wake) {
+			c.wake = at
+		}
 	}
 }
 
@@ -308,12 +331,7 @@ func (c *Cloud) shown(m *machine, t time.Time) (providers.Instance, bool) {
 }
 
 func (c *Cloud) byID(id string) *machine {
-	for _, m := range c.machines {
-		if m.inst.ID == id {
-			return m
-		}
-	}
-	return nil
+	return c.ids[id]
 }
 
 // Describe yields what listings show now, by creation.
@@ -325,7 +343,7 @@ func (c *Cloud) Describe(ctx context.Context, s providers.Selector) iter.Seq2[pr
 			if r.Float64() < c.cfg.Faults.DescribeFail {
 				return c.fail("describe", providers.Transient, providers.ScopeRegion, "unavailable", 0)
 			}
-			for _, m := range c.machines {
+			for _, m := range c.selected(s) {
 				in, ok := c.shown(m, now)
 				if ok && selects(s, in) {
 					out = append(out, in)
@@ -346,6 +364,23 @@ func (c *Cloud) Describe(ctx context.Context, s providers.Selector) iter.Seq2[pr
 			}
 		}
 	}
+}
+
+// selected are the machines that s may mean, found without looking at all of them where that can be.
+func (c *Cloud) selected(s providers.Selector) []*machine {
+	switch {
+	case len(s.IDs) > 0:
+		var out []*machine
+		for _, id := range s.IDs {
+			if m := c.ids[id]; m != nil && !slices.Contains(out, m) {
+				out = append(out, m)
+			}
+		}
+		return out
+	case s.Token != "":
+		return c.tokens[s.Token]
+	}
+	return c.machines
 }
 
 func selects(s providers.Selector, in providers.Instance) bool {

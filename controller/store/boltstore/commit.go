@@ -17,9 +17,10 @@ import (
 )
 
 const (
-	groupMax  = 512                  // closures in one commit
-	groupTime = 2 * time.Millisecond // spent running closures before a commit
-	wedgeTime = 30 * time.Second     // after which a commit under way is reported
+	groupMax     = 512                   // closures in one commit
+	groupTime    = 2 * time.Millisecond  // spent running closures before a commit, or as long as the last commit took
+	groupTimeMax = 50 * time.Millisecond // of closures before a commit, however slow the disk is
+	wedgeTime    = 30 * time.Second      // after which a commit under way is reported
 )
 
 // States of a request: the committer takes it, or its caller withdraws it, never both.
@@ -166,7 +167,7 @@ func (s *Store) commitGroup(batch []*request) (rest []*request) {
 	}
 	ran := 0
 	for i, r := range batch {
-		if i > 0 && time.Since(start) > groupTime {
+		if i > 0 && time.Since(start) > max(groupTime, s.lastWrite) {
 			rest = batch[i:]
 			batch = batch[:i]
 			break
@@ -267,7 +268,10 @@ func (g *group) commit() {
 		g.rollback()
 		return
 	}
-	if g.write(); g.err != nil {
+	began := time.Now()
+	g.write()
+	g.s.lastWrite = min(time.Since(began), groupTimeMax)
+	if g.err != nil {
 		if !transient(g.err) && g.s.broken == nil {
 			// After a failed sync nobody knows what is on disk.
 			g.s.broken = g.err

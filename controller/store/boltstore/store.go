@@ -75,7 +75,8 @@ type Store struct {
 	kept       int // events in the file
 	compacting bool
 	ticked     time.Time
-	broken     error // why nothing more is written
+	broken     error         // why nothing more is written
+	lastWrite  time.Duration // how long the last commit took
 
 	watchMu sync.RWMutex // guards what follows
 	ring    []commitEvents
