@@ -205,11 +205,6 @@ func (l *Lab) checkPolicies(in object, zone string) *apiError {
 			return invalid("resource.resourcePolicies[0]", s, "The referenced resource policy resource cannot be found.")
 		}
 		used[i] = o["selfLink"]
-		if g := inner(o, "groupPlacementPolicy"); g != nil && text(g, "collocation") == "COLLOCATED" {
-			if m := text(inner(in, "scheduling"), "onHostMaintenance"); m != "TERMINATE" {
-				return refuse(http.StatusBadRequest, "badRequest", "Instances with a compact placement policy must have onHostMaintenance=TERMINATE.")
-			}
-		}
 	}
 	a := inner(in, "reservationAffinity")
 	if text(a, "consumeReservationType") != "SPECIFIC_RESERVATION" {
