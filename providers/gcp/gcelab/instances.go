@@ -101,8 +101,11 @@ func (l *Lab) shown(in *instance) object {
 
 func (l *Lab) instance(c *call) (*instance, *apiError) {
 	zone, name := c.params["zone"], c.params["instance"]
+	if in := l.instances[zone+"/"+name]; in != nil && !in.gone {
+		return in, nil
+	}
 	for _, in := range l.instances {
-		if in.zone == zone && !in.gone && (in.name == name || text(in.body, "id") == name) {
+		if in.zone == zone && !in.gone && text(in.body, "id") == name {
 			return in, nil
 		}
 	}

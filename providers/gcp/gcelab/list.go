@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+
+	"aloft/providers/gcp/gcelab/filter"
 )
 
 // scoped is a resource and where it is: zones/X, regions/X or global.
@@ -20,7 +22,7 @@ const mostResults = 500
 
 // cut chooses of all resources those of the call's page, in order; next is the token of the following page.
 func (l *Lab) cut(c *call, all []scoped) (page []scoped, next string, bad *apiError) {
-	f, err := parseFilter(c.params["filter"])
+	f, err := filter.Parse(c.params["filter"])
 	if err != nil {
 		return nil, "", invalid("filter", c.params["filter"], "Invalid list filter expression: %s.", err)
 	}

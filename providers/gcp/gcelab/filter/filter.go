@@ -1,4 +1,5 @@
-package gcelab
+// Package filter reads the filters that Compute Engine's lists take.
+package filter
 
 import (
 	"fmt"
@@ -7,15 +8,15 @@ import (
 	"strings"
 )
 
-// filter decides whether a list shows a resource.
-type filter func(object) bool
+// Filter decides whether a list shows a resource, which is given as its JSON object.
+type Filter func(map[string]any) bool
 
-// parseFilter reads a list filter as Compute Engine documents it: comparisons with = != > < >= <= and :, AND (also by
+// Parse reads a list filter as Compute Engine documents it: comparisons with = != > < >= <= and :, AND (also by
 // juxtaposition), OR (which binds closer, as in AIP-160), NOT, - and parentheses; or, not mixed with these, the older eq
 // and ne with a regular expression.
-func parseFilter(s string) (filter, error) {
+func Parse(s string) (Filter, error) {
 	if strings.TrimSpace(s) == "" {
-		return func(object) bool { return true }, nil
+		return func(map[string]any) bool { return true }, nil
 	}
 	words, err := lex(s)
 	if err != nil {
@@ -112,7 +113,7 @@ func (p *filterParser) peek(texts ...string) bool {
 	return false
 }
 
-func (p *filterParser) and() (filter, error) {
+func (p *filterParser) and() (Filter, error) {
 	if p.depth++; p.depth > 50 {
 		return nil, fmt.Errorf("too deep")
 	}
@@ -130,12 +131,12 @@ func (p *filterParser) and() (filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		f = func(o object) bool { return left(o) && right(o) }
+		f = func(o map[string]any) bool { return left(o) && right(o) }
 	}
 	return f, nil
 }
 
-func (p *filterParser) or() (filter, error) {
+func (p *filterParser) or() (Filter, error) {
 	f, err := p.unary()
 	if err != nil {
 		return nil, err
@@ -147,12 +148,12 @@ func (p *filterParser) or() (filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		f = func(o object) bool { return left(o) || right(o) }
+		f = func(o map[string]any) bool { return left(o) || right(o) }
 	}
 	return f, nil
 }
 
-func (p *filterParser) unary() (filter, error) {
+func (p *filterParser) unary() (Filter, error) {
 	switch {
 	case p.peek("NOT"):
 		p.at++
@@ -160,7 +161,7 @@ func (p *filterParser) unary() (filter, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(o object) bool { return !f(o) }, nil
+		return func(o map[string]any) bool { return !f(o) }, nil
 	case p.peek("("):
 		p.at++
 		f, err := p.and()
@@ -176,7 +177,7 @@ func (p *filterParser) unary() (filter, error) {
 	return p.comparison()
 }
 
-func (p *filterParser) comparison() (filter, error) {
+func (p *filterParser) comparison() (Filter, error) {
 	if p.at+2 >= len(p.words) {
 		return nil, fmt.Errorf("a comparison is not complete")
 	}
@@ -195,34 +196,34 @@ func (p *filterParser) comparison() (filter, error) {
 	if err != nil || !not {
 		return f, err
 	}
-	return func(o object) bool { return !f(o) }, nil
+	return func(o map[string]any) bool { return !f(o) }, nil
 }
 
-func compare(path []string, op string, value word) (filter, error) {
+func compare(path []string, op string, value word) (Filter, error) {
 	switch op {
 	case "eq", "ne":
 		r, err := regexp.Compile("^(?:" + value.text + ")$")
 		if err != nil {
 			return nil, err
 		}
-		return func(o object) bool {
+		return func(o map[string]any) bool {
 			v, ok := lookup(o, path)
 			return (ok && r.MatchString(v)) == (op == "eq")
 		}, nil
 	case "=":
-		return func(o object) bool { v, ok := lookup(o, path); return ok && v == value.text }, nil
+		return func(o map[string]any) bool { v, ok := lookup(o, path); return ok && v == value.text }, nil
 	case "!=":
-		return func(o object) bool { v, ok := lookup(o, path); return !ok || v != value.text }, nil
+		return func(o map[string]any) bool { v, ok := lookup(o, path); return !ok || v != value.text }, nil
 	case ":":
 		if value.text == "*" && !value.quoted {
-			return func(o object) bool { _, ok := lookup(o, path); return ok }, nil
+			return func(o map[string]any) bool { _, ok := lookup(o, path); return ok }, nil
 		}
-		return func(o object) bool {
+		return func(o map[string]any) bool {
 			v, ok := lookup(o, path)
 			return ok && strings.Contains(strings.ToLower(v), strings.ToLower(strings.Trim(value.text, "*")))
 		}, nil
 	case ">", "<", ">=", "<=":
-		return func(o object) bool {
+		return func(o map[string]any) bool {
 			v, ok := lookup(o, path)
 			if !ok {
 				return false
@@ -245,10 +246,10 @@ func compare(path []string, op string, value word) (filter, error) {
 }
 
 // lookup gives the field at a path as text. A label's key may hold dots in filters of other services; here it cannot.
-func lookup(o object, path []string) (string, bool) {
+func lookup(o map[string]any, path []string) (string, bool) {
 	var v any = o
 	for _, p := range path {
-		m, ok := v.(object)
+		m, ok := v.(map[string]any)
 		if !ok {
 			return "", false
 		}
