@@ -30,22 +30,30 @@ const (
 
 // commentOptions are the flags of `sky comment`, named as CML's where it has them.
 type commentOptions struct {
-	target, sha, repo, driver, token, title, key, ifNoPR, output string
+	target, sha, repo, driver, token, title, key, ifNoPR, output, mode string
 
-	removeMark, fresh, trusted, update bool
+	removeMark, fresh, trusted, update, dryRun bool
 }
 
 func newCommentCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "comment", Short: "Post a report on a pull request and keep it up to date", Args: knownCommand, RunE: showHelp}
-	cmd.AddCommand(a.commentCmd("create"), a.commentCmd("update"))
+	cmd.AddCommand(a.commentCmd("create"), a.commentCmd("update"), a.commentCmd("watch"))
 	return cmd
 }
 
 func (a *app) commentCmd(verb string) *cobra.Command {
 	var o commentOptions
+	use, short, more := verb+" FILE|-", "Post a Markdown file, or put it in the place of what was posted before", ""
+	if verb == "watch" {
+		use, short = "watch FILE", "Post a Markdown file whenever it has changed"
+		more = `
+
+It goes on until it is interrupted or terminated, posts at most every 30 seconds, and
+posts what the file holds at the end.`
+	}
 	cmd := &cobra.Command{
-		Use:   verb + " FILE|-",
-		Short: "Post a Markdown file, or put it in the place of what was posted before",
+		Use:   use,
+		Short: short,
 		Long: `Post a Markdown file on a pull request of GitHub, GitLab or Bitbucket. There is one
 comment per key, whoever else comments and however many jobs post at once: a later
 run replaces it, an earlier one does not. A comment that CML left is taken over.
@@ -53,7 +61,7 @@ Text counts as a stranger's: it mentions nobody, refers to no issue, links to an
 loads nothing, unless --trusted is given. What is too long is shortened.
 
 The token comes from $REPO_TOKEN, $CML_TOKEN, $GITHUB_TOKEN, $GITLAB_TOKEN or
-$BITBUCKET_TOKEN (USER:PASSWORD, or an access token).`,
+$BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
 		Example: "  sky comment " + verb + " report.md\n  sky comment " + verb + " report.md --target pr/7 --key nightly",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,13 +71,28 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).`,
 			if err := oneOf("--if-no-pr", o.ifNoPR, "summary", "commit", "fail"); err != nil {
 				return err
 			}
+			if err := oneOf("--mode", o.mode, "upsert", "append", "recreate", "minimize-old", "new"); err != nil {
+				return err
+			}
+			if o.mode == "new" {
+				o.fresh, o.mode = true, "upsert"
+			}
 			switch {
+			case verb == "watch" && (o.fresh || o.dryRun || args[0] == "-"):
+				return usageError("sky comment watch: it takes a file, and not --dry-run or --mode new")
 			case o.target != "" && o.sha != "":
 				return usageError("--target and --commit-sha exclude each other")
 			case o.removeMark && (verb == "update" || o.update):
 				return usageError("--rm-watermark: what is to be found again needs its mark")
 			}
-			return a.comment(cmd.Context(), args[0], &o)
+			if verb == "watch" {
+				return a.watchComment(cmd.Context(), args[0], func(ctx context.Context, text string) error { return a.comment(ctx, text, &o) }, watchPause)
+			}
+			text, err := a.readText(args[0])
+			if err != nil {
+				return err
+			}
+			return a.comment(cmd.Context(), text, &o)
 		},
 	}
 	fl := cmd.Flags()
@@ -84,6 +107,8 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).`,
 	fl.StringVar(&o.key, "key", "", "`KEY` of the comment (default workflow, job and matrix leg)")
 	fl.StringVar(&o.ifNoPR, "if-no-pr", "summary", "what to do without a pull request: `WHAT` is summary (of the job), commit or fail")
 	fl.BoolVar(&o.trusted, "trusted", false, "post the text as it is, with mentions, links, images and HTML")
+	fl.StringVar(&o.mode, "mode", "upsert", "what becomes of the comment that is there: `MODE` is upsert, append, recreate, minimize-old (GitHub) or new")
+	fl.BoolVar(&o.dryRun, "dry-run", false, "print the request that would be sent, and send none")
 	if verb == "create" {
 		fl.BoolVar(&o.fresh, "new", false, "post one more comment, whatever is there")
 		fl.BoolVar(&o.removeMark, "rm-watermark", false, "post one more comment, without a mark by which it could be found again")
@@ -113,11 +138,7 @@ func notPosted(err error, hint string) error {
 	return &exitError{code: exitNotPosted, err: err}
 }
 
-func (a *app) comment(ctx context.Context, file string, o *commentOptions) error {
-	text, err := a.readText(file)
-	if err != nil {
-		return err
-	}
+func (a *app) comment(ctx context.Context, text string, o *commentOptions) error {
 	ci := a.ciContext()
 	if !o.trusted {
 		text = comment.Neutralise(text, ci.RunURL)
@@ -136,7 +157,7 @@ func (a *app) comment(ctx context.Context, file string, o *commentOptions) error
 		return a.withoutPull(text, o)
 	}
 	p := comment.Post{Target: *target, Key: o.key, Stamp: comment.Stamp{Run: ci.Run, Attempt: ci.Attempt, AtMS: time.Now().UnixMilli()},
-		Text: comment.Dialect(text, client.Kind()), AdoptCML: true, New: o.fresh, Bare: o.removeMark, Link: ci.RunURL}
+		Text: comment.Dialect(text, client.Kind()), AdoptCML: true, New: o.fresh, Bare: o.removeMark, Mode: comment.Mode(o.mode), Link: ci.RunURL}
 	if o.title != "" {
 		p.Label = strings.NewReplacer("{workflow}", ci.Workflow, "{run}", strconv.FormatInt(ci.Run, 10)).Replace(o.title)
 		if p.Key == "" {
@@ -146,7 +167,16 @@ func (a *app) comment(ctx context.Context, file string, o *commentOptions) error
 	if p.Key == "" {
 		p.Key = ci.Key()
 	}
+	if o.dryRun {
+		if err := a.dryPost(ctx, client, p); err != nil {
+			return notPosted(err, postHint(err, ci, client.Kind(), *target))
+		}
+		return nil
+	}
 	r, err := comment.Do(ctx, client, p)
+	if errors.Is(err, comment.ErrMinimize) {
+		return usageError("--mode %s: %v", o.mode, err)
+	}
 	if err != nil {
 		return notPosted(err, postHint(err, ci, client.Kind(), *target))
 	}
@@ -253,7 +283,11 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 	if token == "" {
 		return nil, notPosted(errors.New("there is no token to post with"), "set REPO_TOKEN, GITHUB_TOKEN, GITLAB_TOKEN or BITBUCKET_TOKEN")
 	}
-	c, err := forge.New(forge.Kind(kind), forge.Options{API: api, Repo: name, Token: token, Agent: "aloft/" + version})
+	opts := forge.Options{API: api, Repo: name, Token: token, Agent: "aloft/" + version}
+	if o.dryRun {
+		opts.Transport = dryForge{a.out, http.DefaultTransport}
+	}
+	c, err := forge.New(forge.Kind(kind), opts)
 	if err != nil {
 		return nil, usageError("%v", err)
 	}

@@ -61,6 +61,12 @@ type Comment struct {
 	URL    string
 	Author string // as Identity gives it
 	Bot    bool   // the author is a program, where the forge tells
+	Node   string // GitHub's other id, which GraphQL takes
+}
+
+// Minimizer folds comments away as outdated. GitHub has it.
+type Minimizer interface {
+	Minimize(ctx context.Context, c Comment) error
 }
 
 // PullRequest is what is asked of one.

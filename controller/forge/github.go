@@ -14,6 +14,7 @@ type github struct{ *rest }
 
 type ghComment struct {
 	ID      int64  `json:"id"`
+	Node    string `json:"node_id"`
 	Body    string `json:"body"`
 	HTMLURL string `json:"html_url"`
 	User    *struct {
@@ -23,7 +24,7 @@ type ghComment struct {
 }
 
 func (c ghComment) comment() Comment {
-	out := Comment{ID: c.ID, Body: c.Body, URL: c.HTMLURL}
+	out := Comment{ID: c.ID, Node: c.Node, Body: c.Body, URL: c.HTMLURL}
 	if c.User != nil { // null = a ghost
 		out.Author, out.Bot = c.User.Login, c.User.Type == "Bot"
 	}
@@ -130,6 +131,34 @@ func (g *github) Update(ctx context.Context, t Target, id int64, body string) (C
 func (g *github) Delete(ctx context.Context, t Target, id int64) error {
 	_, err := g.call(ctx, "delete a comment", http.MethodDelete, g.one(t, id), nil, nil)
 	return err
+}
+
+// Minimize marks a comment as outdated. GraphQL answers errors with 200.
+func (g *github) Minimize(ctx context.Context, c Comment) error {
+	const mutation = `mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { minimizedComment { isMinimized } } }`
+	address := *g.base
+	address.Path = strings.TrimSuffix(address.Path, "/v3") + "/graphql" // an Enterprise server has it beside, not below
+	var out struct {
+		Errors []struct {
+			Type    string `json:"type"`
+			Message string `json:"message"`
+		} `json:"errors"`
+	}
+	in := map[string]any{"query": mutation, "variables": map[string]string{"id": c.Node}}
+	if _, err := g.call(ctx, "fold the earlier comment", http.MethodPost, address.String(), in, &out); err != nil {
+		return err
+	}
+	if len(out.Errors) > 0 {
+		e := &Error{Doing: "fold the earlier comment", Status: http.StatusOK, Reason: Invalid, Detail: g.safe(out.Errors[0].Message)}
+		switch out.Errors[0].Type {
+		case "FORBIDDEN":
+			e.Reason = Forbidden
+		case "NOT_FOUND":
+			e.Reason = NotFound
+		}
+		return e
+	}
+	return nil
 }
 
 type ghPull struct {

@@ -35,6 +35,8 @@ type Post struct {
 	AdoptCML bool
 	// New posts one more comment, whatever is there; Bare leaves the marker out, so that nothing finds it again.
 	New, Bare bool
+	// Mode says what becomes of the comment that is there; "" = Upsert.
+	Mode Mode
 	// Link is where the whole text is, for one that has to be shortened.
 	Link string
 }
@@ -59,6 +61,14 @@ func Do(ctx context.Context, c forge.Client, p Post) (Result, error) {
 	}
 	if c.Kind() == forge.GitLab && p.Target.Place == forge.Commit {
 		return u.once(ctx)
+	}
+	switch p.Mode {
+	case Append:
+		if err := u.extend(ctx); err != nil {
+			return Result{}, err
+		}
+	case Recreate, MinimizeOld:
+		return u.renew(ctx)
 	}
 	for range maxRounds {
 		done, err := u.round(ctx)

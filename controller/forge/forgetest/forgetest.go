@@ -25,7 +25,9 @@ type Comment struct {
 	Bot    bool
 	Body   string
 	System bool
-	Place  string // the path of what it hangs on
+	// Minimized: folded away as outdated.
+	Minimized bool
+	Place     string // the path of what it hangs on
 }
 
 // Pull is a pull request on the server.
@@ -112,7 +114,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rec := httptest.NewRecorder()
 	s.mu.Lock()
-	if s.Kind == forge.GitHub {
+	if r.URL.Path == "/graphql" && s.Kind == forge.GitHub {
+		s.graphql(rec, r)
+	} else if s.Kind == forge.GitHub {
 		s.checked(rec, r)
 	} else {
 		s.answer(rec, r)
@@ -169,6 +173,27 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, "Not Found")
 	}
 }
+
+// graphql knows one mutation.
+func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Query     string
+		Variables struct{ ID string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || !strings.Contains(in.Query, "minimizeComment(") || !s.known(r) {
+		s.fail(w, http.StatusBadRequest, "Problems parsing JSON")
+		return
+	}
+	i := slices.IndexFunc(s.comments, func(c Comment) bool { return node(c) == in.Variables.ID })
+	if i < 0 {
+		send(w, 200, map[string]any{"data": nil, "errors": []any{map[string]string{"type": "NOT_FOUND", "message": "Could not resolve to a node"}}})
+		return
+	}
+	s.comments[i].Minimized = true
+	send(w, 200, map[string]any{"data": map[string]any{"minimizeComment": map[string]any{"minimizedComment": map[string]bool{"isMinimized": true}}}})
+}
+
+func node(c Comment) string { return "IC_" + strconv.FormatInt(c.ID, 10) }
 
 func (s *Server) known(r *http.Request) bool {
 	if s.Token == "" { // Bitbucket's proxy in a pipeline
@@ -246,7 +271,7 @@ func (s *Server) show(r *http.Request, c Comment) any {
 	case forge.Bitbucket:
 		return map[string]any{"id": c.ID, "content": map[string]string{"raw": c.Body}, "user": map[string]string{"uuid": c.Author}, "links": map[string]any{"html": map[string]string{"href": page}}}
 	}
-	return map[string]any{"id": c.ID, "body": c.Body, "html_url": page, "user": map[string]string{"login": c.Author, "type": kind}}
+	return map[string]any{"id": c.ID, "node_id": node(c), "body": c.Body, "html_url": page, "user": map[string]string{"login": c.Author, "type": kind}}
 }
 
 func (s *Server) text(r *http.Request) string {
