@@ -135,7 +135,7 @@ results here.`,
 	for _, f := range []string{"install-shell-completion", "uninstall-shell-completion"} {
 		_ = root.RegisterFlagCompletionFunc(f, words("bash", "zsh", "fish", "auto"))
 	}
-	root.SetUsageTemplate(a.usageTemplate())
+	root.SetUsageFunc(a.usage)
 	root.SetOut(a.out)
 	root.SetErr(a.errOut)
 	root.SuggestionsMinimumDistance = 2
@@ -169,17 +169,6 @@ results here.`,
 	root.SetHelpCommandGroupID("system")
 	root.SetCompletionCommandGroupID("system")
 	return root
-}
-
-// usageTemplate is cobra's, with commands in the order they were added and flags wrapped to the terminal.
-func (a *app) usageTemplate() string {
-	width := fmt.Sprint(min(max(a.width, 60), 120))
-	t := (&cobra.Command{}).UsageTemplate()
-	for _, of := range []string{".LocalFlags", ".InheritedFlags"} {
-		t = strings.ReplaceAll(t, of+".FlagUsages ", of+".FlagUsagesWrapped "+width+" ")
-	}
-	t = strings.ReplaceAll(t, "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}")
-	return strings.ReplaceAll(t, `Use "{{.CommandPath}} [command] --help" for more information about a command.`, "`{{.CommandPath}} COMMAND --help` tells more about a command.")
 }
 
 // knownCommand refuses a command that there is none of, naming the nearest.

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 	"time"
 	"unicode/utf8"
 
@@ -115,13 +114,8 @@ func (s Script) Bytes() ([]byte, error) {
 			length = strconv.FormatInt(max(1, int64(s.Deadline.Sub(s.Issued)/time.Second)), 10)
 		}
 	}
-	t, err := template.New("boot").Option("missingkey=error").Parse(source)
-	if err != nil {
-		return nil, fmt.Errorf("boot script: %w", err)
-	}
 	machine := sha256.Sum256(host.Public().(ed25519.PublicKey))
-	var out bytes.Buffer
-	err = t.Execute(&out, map[string]string{
+	out, err := fill(source, map[string]string{
 		"User": s.User, "Dir": Dir, "HostKey": base64.StdEncoding.EncodeToString(private), "HostKeyFile": HostKeyFile, "Replaced": HostKeyReplaced,
 		"Authorized": public, "Deadline": deadline, "Length": length, "DeadlineFile": DeadlineFile, "LeftFile": LeftFile,
 		"EndCommand": EndCommand, "End": end, "Extra": extra, "Machine": hex.EncodeToString(machine[:16]),
@@ -129,10 +123,10 @@ func (s Script) Bytes() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("boot script: %w", err)
 	}
-	if out.Len() > MaxSize {
-		return nil, fmt.Errorf("boot script: %d bytes; places take %d", out.Len(), MaxSize)
+	if len(out) > MaxSize {
+		return nil, fmt.Errorf("boot script: %d bytes; places take %d", len(out), MaxSize)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 // lines checks lines of shell that the script carries as a file of its own.
