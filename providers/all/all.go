@@ -1,4 +1,5 @@
-// Package all is the explicit table of the providers of this build.
+// Package all is the explicit table of the providers of this build. Each has a file of its own; the build tag sky_omit_NAME
+// leaves it out.
 package all
 
 import (
@@ -13,6 +14,7 @@ func Table() map[string]providers.Factory {
 		local.Name: local.Factory(),
 		ssh.Name:   ssh.Factory(),
 	}
+	addAWS(t)
 	addGCP(t)
 	return t
 }
