@@ -309,10 +309,13 @@ func (h *Host) Run(ctx context.Context, line string) ([]byte, error) {
 	if b == nil {
 		return nil, fmt.Errorf("hostlab: %s is off", h.spec.Name)
 	}
-	// The host's first process is in its own root once that has the lab's files.
+	// The host's first process is in its own root once that has the lab's files; then it names the host and fills /run.
 	for {
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/root/usr/lib/hostlab/init", b.cmd.Process.Pid)); err == nil {
-			break
+		root := fmt.Sprintf("/proc/%d/root", b.cmd.Process.Pid)
+		if _, err := os.Stat(root + "/usr/lib/hostlab/init"); err == nil {
+			if _, err := os.Stat(root + "/run/hostlab"); err == nil {
+				break
+			}
 		}
 		select {
 		case <-ctx.Done():
