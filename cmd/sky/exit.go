@@ -46,7 +46,7 @@ func exitTable() []exitCode {
 		{exitUnfinished, "unfinished", "`sky logs --status` or `--no-follow` of a job that has not finished"},
 		{exitNotFound, "not found", "no such cluster or job"},
 		{exitCancelled, "cancelled", "the job was cancelled"},
-		{exitInfra, "infrastructure", "a machine, a provider or Aloft itself failed, not the user's command"},
+		{exitInfra, "infrastructure", "a machine, a provider or Aloft itself failed, not the user's command; no capacity, no quota"},
 		{exitBudget, "budget", "max_duration or max_cost ran out"},
 		{exitChecks, "checks", "the run succeeded, a validation suite did not"},
 		{exitConflict, "conflict", "the cluster's or job's state does not allow it"},
@@ -89,9 +89,9 @@ func codeOfKind(k statev1.FailureKind) int {
 	switch k {
 	case statev1.FailureKind_SETUP:
 		return exitSetup
-	case statev1.FailureKind_INFRA, statev1.FailureKind_CAPACITY, statev1.FailureKind_QUOTA, statev1.FailureKind_AUTH:
+	case statev1.FailureKind_INFRA, statev1.FailureKind_CAPACITY, statev1.FailureKind_QUOTA:
 		return exitInfra
-	case statev1.FailureKind_CONFIG:
+	case statev1.FailureKind_CONFIG, statev1.FailureKind_AUTH:
 		return exitConfig
 	case statev1.FailureKind_TIMEOUT:
 		return exitBudget

@@ -34,6 +34,7 @@ type follower struct {
 	results string
 
 	upSaid    bool
+	placed    bool // the job has machines
 	lastPhase string
 }
 
@@ -205,13 +206,14 @@ func (f *follower) step(cl *controlv1.ClusterView, job *controlv1.JobView, detac
 		}
 	}
 	j := job.GetJob()
+	f.placed = f.placed || j.GetId() == f.resp.GetJobId() && len(j.GetRanks()) > 0
+	if fail := c.GetFailure(); fail.GetMessage() != "" && cl.GetStatus() != "UP" && !f.placed {
+		return nil, true, f.a.launchFailed(cl, f.json)
+	}
 	if j.GetId() == f.resp.GetJobId() && j.GetId() != "" {
 		if over, err := f.jobStep(job); over || err != nil {
 			return cl, true, err
 		}
-	}
-	if fail := c.GetFailure(); fail.GetMessage() != "" && cl.GetStatus() != "UP" && !c.GetRetryUntilUp() {
-		return nil, true, &exitError{code: codeOfKind(fail.GetKind()), err: &failureError{fail}}
 	}
 	if cl.GetStatus() == "TERMINATED" {
 		return nil, true, &exitError{code: exitCancelled, err: fmt.Errorf("cluster %s %w", f.resp.GetClusterName(), errTornDown)}

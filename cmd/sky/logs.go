@@ -36,7 +36,7 @@ the job's own exit code.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.logs(cmd, args, fl) },
 	}
 	f := cmd.Flags()
-	f.BoolVar(&fl.provision, "provision", false, "how the cluster came up: every step and every place tried")
+	f.BoolVar(&fl.provision, "provision", false, "how the cluster came up: every step and every place tried, also of a cluster that is gone; followed while it is on its way up")
 	f.BoolVarP(&fl.syncDown, "sync-down", "s", false, "write logs and results under --results instead of showing them")
 	f.BoolVar(&fl.status, "status", false, "print the job's status only, and end with its exit code")
 	f.BoolVar(&fl.follow, "follow", true, "follow until the job ends")
@@ -90,7 +90,10 @@ func (a *app) logs(cmd *cobra.Command, args []string, fl *logsFlags) error {
 	}
 	defer c.Close()
 	if fl.provision {
-		return a.showWhy(ctx, c, args[0], fl.output)
+		if fl.output == "json" {
+			return a.showWhy(ctx, c, args[0], fl.output)
+		}
+		return a.provision(ctx, c, args[0], fl.follow && !fl.noFollow)
 	}
 	if len(numbers) == 0 {
 		numbers = []uint32{0}

@@ -50,25 +50,18 @@ type jsonNode struct {
 type jsonWhy struct {
 	Kind    string `json:"kind"`
 	Scope   string `json:"scope,omitempty"`
+	Class   string `json:"class,omitempty"`
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
 	AtMS    int64  `json:"at_ms,omitempty"`
 }
 
-type jsonTry struct {
-	Infra     string   `json:"infra"`
-	Instance  string   `json:"instance"`
-	StartedMS int64    `json:"started_ms"`
-	EndedMS   int64    `json:"ended_ms"`
-	Failure   *jsonWhy `json:"failure,omitempty"`
-}
-
 func whyJSON(f *statev1.Failure) *jsonWhy {
 	if f == nil || f.GetKind() == statev1.FailureKind_FAILURE_KIND_UNSPECIFIED && f.GetMessage() == "" {
 		return nil
 	}
-	return &jsonWhy{Kind: strings.ToLower(f.GetKind().String()), Scope: f.GetScope(), Code: f.GetCode(),
+	return &jsonWhy{Kind: strings.ToLower(f.GetKind().String()), Scope: f.GetScope(), Class: f.GetClass(), Code: f.GetCode(),
 		Message: f.GetMessage(), Hint: f.GetHint(), AtMS: f.GetAtMs()}
 }
 
@@ -82,10 +75,7 @@ func clusterJSON(v *controlv1.ClusterView) jsonCluster {
 		out.Nodes = append(out.Nodes, jsonNode{Name: n.GetName(), ID: n.GetId(), Slot: n.GetSlot(), Phase: phaseWord(n.GetPhase().String(), "NODE_"),
 			Instance: n.GetInstanceId(), Address: n.GetAddress(), Session: n.GetSession(), CPUs: n.GetCpus(), GPUs: n.GetGpus()})
 	}
-	for _, t := range c.GetAttempts() {
-		out.Attempts = append(out.Attempts, jsonTry{Infra: candidateInfra(t.GetCandidate()), Instance: t.GetCandidate().GetInstanceType(),
-			StartedMS: t.GetStartedMs(), EndedMS: t.GetEndedMs(), Failure: whyJSON(t.GetFailure())})
-	}
+	out.Attempts = attemptsJSON(c.GetAttempts())
 	return out
 }
 
@@ -261,30 +251,9 @@ func (a *app) showClusters(ans *controlv1.ClustersAnswer, verbose, named bool) {
 			}
 		}
 		if verbose {
-			a.showAttempts(v.GetCluster().GetName(), v.GetCluster().GetAttempts())
+			a.showAttempts("Placement attempts of "+v.GetCluster().GetName(), v.GetCluster().GetAttempts())
 		}
 	}
-}
-
-// showAttempts lists every place that was tried, with the reason it was left.
-func (a *app) showAttempts(name string, attempts []*statev1.PlacementAttempt) {
-	if len(attempts) == 0 {
-		return
-	}
-	a.say("\nPlacement attempts of %s", name)
-	t := &table{header: []string{"INFRA", "INSTANCE", "STARTED", "TOOK", "RESULT"}, flex: []int{4}}
-	for _, x := range attempts {
-		result := "ok"
-		if f := x.GetFailure(); f != nil {
-			result = strings.ToLower(f.GetKind().String()) + ": " + f.GetMessage()
-			if f.GetCode() != "" {
-				result = f.GetCode() + ": " + result
-			}
-		}
-		t.add(candidateInfra(x.GetCandidate()), x.GetCandidate().GetInstanceType(), time.UnixMilli(x.GetStartedMs()).Format(time.DateTime),
-			between(x.GetStartedMs(), x.GetEndedMs(), time.Now()), result)
-	}
-	a.say("%s", strings.TrimRight(a.plain(t), "\n"))
 }
 
 // cut shortens a text to n runes.

@@ -46,7 +46,8 @@ func (a *app) showWhy(ctx context.Context, c *client, subject, output string) er
 			events = append(events, map[string]any{"rev": e.GetRev(), "at_ms": e.GetAtMs(), "kind": e.GetKind(), "id": e.GetId(), "name": e.GetName(),
 				"old": e.GetOldPhase(), "new": e.GetNewPhase(), "actor": e.GetActor(), "reason": e.GetReason()})
 		}
-		return a.printJSON(map[string]any{"subject": r.GetSubject(), "summary": r.GetSummary(), "failure": whyJSON(r.GetFailure()), "events": events})
+		return a.printJSON(map[string]any{"subject": r.GetSubject(), "summary": r.GetSummary(), "failure": whyJSON(r.GetFailure()), "events": events,
+			"attempts": attemptsJSON(r.GetAttempts()), "blocks": blocksJSON(r.GetBlocks())})
 	}
 	a.say("%s", r.GetSummary())
 	if f := r.GetFailure(); f.GetMessage() != "" {
@@ -81,6 +82,7 @@ func (a *app) showWhy(ctx context.Context, c *client, subject, output string) er
 	if len(t.rows) > 0 {
 		a.say("%s", strings.TrimRight(a.plain(t), "\n"))
 	}
-	a.showAttempts(r.GetSubject(), r.GetAttempts())
+	a.showAttempts("Placement attempts of "+r.GetSubject(), r.GetAttempts())
+	a.showBlocks(r.GetBlocks())
 	return nil
 }

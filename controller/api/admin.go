@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"aloft/controller/plan"
 	"aloft/controller/state"
 	"aloft/controller/store"
 	controlv1 "aloft/proto/sky/control/v1"
@@ -180,6 +181,13 @@ func (s *Server) Why(ctx context.Context, r *controlv1.WhyRequest) (*controlv1.W
 			}
 		}
 		v := s.clusterView(tx, c, false)
+		out.Cluster, out.Rev = v, uint64(tx.Rev())
+		now := s.now()
+		for _, b := range c.GetBlocks() {
+			if c.GetUpMs() == 0 && plan.Holds(b, c.GetLaunchedMs(), now) && c.GetEndedMs() == 0 {
+				out.Blocks = append(out.Blocks, b)
+			}
+		}
 		f := store.Filter{ClusterID: c.GetId()}
 		out.Subject, out.Failure, out.Attempts = c.GetName(), c.GetFailure(), c.GetAttempts()
 		out.Summary = fmt.Sprintf("Cluster %s is %s on %s: %s.", c.GetName(), v.GetStatus(), v.GetInfraText(), v.GetResourcesText())
