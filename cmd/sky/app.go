@@ -18,22 +18,24 @@ import (
 
 	"aloft/controller/forge/cienv"
 	statev1 "aloft/proto/sky/state/v1"
+	"aloft/providers"
 	"aloft/tasks"
 )
 
 // app is what every command shares: streams, environment and where the state lives.
 type app struct {
-	in      io.Reader
-	out     io.Writer
-	errOut  io.Writer
-	getenv  func(string) (string, bool)
-	home    string
-	ttyIn   bool
-	ttyOut  bool
-	ttyErr  bool
-	width   int
-	mu      sync.Mutex // one writer at a time on out and errOut
-	spinner *spinner   // the transient line on errOut; nil = none
+	in        io.Reader
+	out       io.Writer
+	errOut    io.Writer
+	getenv    func(string) (string, bool)
+	providers map[string]providers.Factory
+	home      string
+	ttyIn     bool
+	ttyOut    bool
+	ttyErr    bool
+	width     int
+	mu        sync.Mutex // one writer at a time on out and errOut
+	spinner   *spinner   // the transient line on errOut; nil = none
 	// readBuffer is how much is read from the controller at once.
 	readBuffer int
 	// logLimit is how many bytes of a log are printed in CI; outputFile takes the outcome of a job for later steps.
@@ -64,8 +66,8 @@ const (
 )
 
 // newApp reads the process's surroundings.
-func newApp() (*app, error) {
-	a := &app{in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.LookupEnv, readBuffer: smallReads}
+func newApp(table map[string]providers.Factory) (*app, error) {
+	a := &app{providers: table, in: os.Stdin, out: os.Stdout, errOut: os.Stderr, getenv: os.LookupEnv, readBuffer: smallReads}
 	a.ttyIn = term.IsTerminal(int(os.Stdin.Fd()))
 	a.ttyOut = term.IsTerminal(int(os.Stdout.Fd()))
 	a.ttyErr = term.IsTerminal(int(os.Stderr.Fd()))

@@ -73,7 +73,12 @@ func attemptOutcome(x *statev1.PlacementAttempt) (outcome, reason string) {
 		if outcome == "" {
 			outcome = strings.ToLower(f.GetKind().String())
 		}
-		return outcome, classWord(f) + ": " + f.GetMessage()
+		message := f.GetMessage()
+		// Class and code stand beside it already.
+		if _, rest, ok := strings.Cut(message, f.GetClass()+" ("+f.GetCode()+"): "); ok && f.GetClass() != "" {
+			message = rest
+		}
+		return outcome, classWord(f) + ": " + message
 	case x.GetEndedMs() == 0 && x.GetProblem() != nil:
 		return "trying", "tried again after " + x.GetProblem().GetCode() + ": " + x.GetProblem().GetMessage()
 	case x.GetEndedMs() == 0:

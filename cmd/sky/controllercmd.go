@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"aloft/controller"
-	"aloft/providers/all"
 )
 
 func newControllerCmd(a *app) *cobra.Command {
@@ -48,7 +47,7 @@ func (a *app) runController(ctx context.Context, readyFD int) error {
 		}
 	}
 	err := controller.Run(ctx, controller.Options{
-		Home: a.home, Version: version, Commit: commit, LogTo: a.errOut, Payload: a.agentPayload(), Providers: all.Table(),
+		Home: a.home, Version: version, Commit: commit, LogTo: a.errOut, Payload: a.agentPayload(), Providers: a.providers,
 		Getenv: a.getenv, Ready: func() { say("ready") }, CrashAt: settings["ALOFT_CRASH_AT"],
 	})
 	switch {

@@ -11,6 +11,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"aloft/providers"
+	"aloft/providers/all"
 )
 
 // Stamped by the linker (see Makefile).
@@ -20,12 +23,12 @@ var (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(os.Args[1:], all.Table()))
 }
 
-// run executes one command line and returns its exit code.
-func run(args []string) int {
-	a, err := newApp()
+// run executes one command line, with the providers there are, and returns its exit code.
+func run(args []string, table map[string]providers.Factory) int {
+	a, err := newApp(table)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sky:", err)
 		return exitConfig

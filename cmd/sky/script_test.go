@@ -33,9 +33,9 @@ func TestMain(m *testing.M) {
 			fmt.Fprintf(os.Stderr, "build the agent: %v\n%s", err, out)
 			os.Exit(1)
 		}
-		testscript.Main(cleanly{m, dir}, map[string]func(){"sky": main})
+		testscript.Main(cleanly{m, dir}, map[string]func(){"sky": mainWithClouds})
 	}
-	testscript.Main(m, map[string]func(){"sky": main})
+	testscript.Main(m, map[string]func(){"sky": mainWithClouds})
 }
 
 // cleanly runs tests and removes a directory before the process exits.

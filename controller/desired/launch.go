@@ -157,17 +157,30 @@ func revive(c *statev1.Cluster, nodes []*statev1.Node, now time.Time) (all []*st
 		if have[slot] {
 			continue
 		}
-		cand := c.GetCandidates()[c.GetCandidate()]
-		if len(nodes) > 0 && c.GetUpMs() > 0 {
-			cand = nodes[0].GetCandidate()
-		}
-		all = append(all, plan.NewNode(c, slot, cand, now, len(all)))
+		all = append(all, plan.NewNode(c, slot, standing(c, nodes), now, len(all)))
 		repaired++
 	}
 	if restarted || repaired > 0 {
 		c.AutostoppingMs, c.Failure, c.BlockedUntilMs = 0, nil, 0
 	}
 	return all, restarted, repaired
+}
+
+// standing is where a cluster is: a machine that replaces a lost one is made beside the others, not where the cheapest is now.
+func standing(c *statev1.Cluster, nodes []*statev1.Node) *statev1.Candidate {
+	var last *statev1.Node
+	for _, n := range nodes {
+		if !ended(n) {
+			return n.GetCandidate()
+		}
+		if last == nil || n.GetCreatedMs() > last.GetCreatedMs() {
+			last = n
+		}
+	}
+	if i := c.GetCandidate(); i >= 0 && int(i) < len(c.GetCandidates()) {
+		return c.GetCandidates()[i]
+	}
+	return last.GetCandidate()
 }
 
 // addJob queues the job of s on c.

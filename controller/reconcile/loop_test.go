@@ -30,13 +30,18 @@ type rig struct {
 	store *boltstore.Store
 	loop  *reconcile.Loop
 	prov  providers.Provider
+	more  map[string]providers.Provider // by name, beside prov
 
 	mu    sync.Mutex
+	stop  func()
 	deaf  bool // agents cannot be reached
 	ships int
 }
 
 func (r *rig) Get(name string) (providers.Provider, error) {
+	if p, ok := r.more[name]; ok {
+		return p, nil
+	}
 	if name != r.prov.Name() {
 		return nil, &providers.Error{Provider: name, Op: "get", Kind: providers.Auth, Scope: providers.ScopeProvider, Err: errors.New("not enabled")}
 	}
@@ -65,13 +70,19 @@ func (r *rig) Connect(ctx context.Context, _ *statev1.Cluster, n *statev1.Node, 
 
 // runs reports whether a machine truly runs, whatever listings say.
 func (r *rig) runs(id string) bool {
-	p, ok := r.prov.(shelled)
-	if !ok {
-		return true
+	all := []providers.Provider{r.prov}
+	for _, p := range r.more {
+		all = append(all, p)
 	}
-	for _, l := range p.Lives() {
-		if l.ID == id {
-			return l.State == providers.InstanceRunning
+	for _, p := range all {
+		cloud, ok := p.(shelled)
+		if !ok {
+			return true
+		}
+		for _, l := range cloud.Lives() {
+			if l.ID == id {
+				return l.State == providers.InstanceRunning
+			}
 		}
 	}
 	return false
@@ -115,21 +126,29 @@ func start(t *testing.T, p providers.Provider, sync bool, policy plan.Policy) *r
 		t.Fatal(err)
 	}
 	r := &rig{t: t, store: st, prov: p}
-	r.loop = reconcile.New(reconcile.Options{Store: st, Providers: r, Shipper: r, Connector: r, Policy: policy})
+	r.run(policy)
+	t.Cleanup(func() {
+		r.stop()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// run lives one life of a controller.
+func (r *rig) run(policy plan.Policy) {
+	r.loop = reconcile.New(reconcile.Options{Store: r.store, Providers: r, Shipper: r, Connector: r, Policy: policy})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = r.loop.Run(ctx)
 	}()
-	t.Cleanup(func() {
+	r.stop = func() {
 		cancel()
 		<-done
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return r
+	}
 }
 
 // want carries out a verb.
