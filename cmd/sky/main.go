@@ -23,7 +23,7 @@ var (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], all.Table()))
+	os.Exit(run(cmlArgs(os.Args[0], os.Args[1:]), all.Table()))
 }
 
 // run executes one command line, with the providers there are, and returns its exit code.
@@ -179,6 +179,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	near := cmd.SuggestionsFor(args[0])
 	if len(near) == 0 {
 		return usageError("there is no command %q\n  run `%s --help` to see those there are", args[0], cmd.CommandPath())

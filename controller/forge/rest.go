@@ -178,7 +178,7 @@ func (r *rest) call(ctx context.Context, doing, method, address string, in, out 
 		}
 	}
 	for hop := 0; ; hop++ {
-		resp, body, err := r.send(ctx, method, address, payload)
+		resp, body, err := r.send(ctx, method, address, "application/json", payload)
 		if err != nil {
 			return nil, fail(err)
 		}
@@ -203,7 +203,7 @@ func (r *rest) call(ctx context.Context, doing, method, address string, in, out 
 }
 
 // send sends one request, again where that is safe, and reads the whole answer.
-func (r *rest) send(ctx context.Context, method, address string, payload []byte) (*http.Response, []byte, error) {
+func (r *rest) send(ctx context.Context, method, address, contentType string, payload []byte) (*http.Response, []byte, error) {
 	began := time.Now()
 	ctx = context.WithValue(ctx, postKey{}, !repeatable(method))
 	req, err := retryablehttp.NewRequestWithContext(ctx, method, address, payload)
@@ -212,7 +212,7 @@ func (r *rest) send(ctx context.Context, method, address string, payload []byte)
 	}
 	r.headers(req.Header)
 	if payload != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", contentType)
 	}
 	var resp *http.Response
 	var body []byte

@@ -60,6 +60,13 @@ func (s *Server) statusOrCheck(w http.ResponseWriter, r *http.Request, path stri
 	case s.Kind == forge.Bitbucket && reportPath.MatchString(path):
 		m := reportPath.FindStringSubmatch(path)
 		s.report(w, r, m[1], m[2], m[3] != "")
+	case r.Method == http.MethodPost && (strings.HasSuffix(path, "/uploads") || strings.HasSuffix(path, "/downloads")) && s.Kind != forge.GitHub:
+		s.upload(w, r)
+	case r.Method == http.MethodPost && (strings.HasSuffix(path, "/rerun") || strings.HasSuffix(path, "/rerun-failed-jobs") || strings.HasSuffix(path, "/retry") || strings.HasSuffix(path, "/pipelines/")):
+		s.Reruns = append(s.Reruns, path)
+		send(w, 201, map[string]any{})
+	case r.Method == http.MethodGet && strings.Contains(path, "/pipelines/"):
+		send(w, 200, map[string]any{"target": map[string]string{"type": "pipeline_ref_target", "ref_name": "topic"}})
 	case r.Method == http.MethodPost && statusPath.MatchString(path) && strings.Contains(path, "statuses"):
 		s.status(w, r, statusPath.FindStringSubmatch(path)[1])
 	default:
@@ -94,6 +101,19 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, sha string) {
 	s.next++
 	s.statuses = append(s.statuses, x)
 	send(w, 201, map[string]any{"id": s.next, "key": x.Context, "state": x.State, "description": x.Description, "context": x.Context, "url": "https://api.example/statuses/1"})
+}
+
+// upload keeps the name and size of a file.
+func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
+	field := map[forge.Kind]string{forge.GitLab: "file", forge.Bitbucket: "files"}[s.Kind]
+	f, head, err := r.FormFile(field)
+	if err != nil {
+		s.fail(w, 400, "file is missing")
+		return
+	}
+	_ = f.Close()
+	s.Uploads = append(s.Uploads, head.Filename)
+	send(w, 201, map[string]string{"url": "/uploads/1/" + head.Filename, "full_path": "/-/project/1/uploads/1/" + head.Filename})
 }
 
 func (s *Server) listChecks(w http.ResponseWriter, r *http.Request, sha string) {

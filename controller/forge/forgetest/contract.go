@@ -94,6 +94,9 @@ func (c *contract) request(r *http.Request, body []byte) error {
 		}
 		return nil
 	}
+	if len(body) == 0 && !op.RequestBody.Value.Required {
+		return nil
+	}
 	var doc any
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return fmt.Errorf("the body is no JSON: %w", err)

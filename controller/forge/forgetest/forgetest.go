@@ -60,6 +60,9 @@ type Server struct {
 	// Breaches are requests and answers that GitHub's description of its API does not know. There must be none.
 	Breaches []string
 
+	// Uploads are the names of files that were kept, Reruns the paths by which runs were started again.
+	Uploads, Reruns []string
+
 	mu       sync.Mutex
 	contract *contract
 	comments []Comment
