@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -38,7 +39,7 @@ func listen(former, wish string) (net.Listener, string, error) {
 				host = h
 			}
 			if l, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
-				return l, former, nil
+				return l, net.JoinHostPort(reachable(host), port), nil // the machine's address may be another one now
 			}
 		}
 	}
@@ -46,6 +47,11 @@ func listen(former, wish string) (net.Listener, string, error) {
 		wish = ":0"
 	}
 	l, err := net.Listen("tcp", wish)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		// The machine has another address than when the wish was written down.
+		wish = ":0"
+		l, err = net.Listen("tcp", wish)
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("listen for other agents: %w", err)
 	}
@@ -53,14 +59,19 @@ func listen(former, wish string) (net.Listener, string, error) {
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("listen for other agents: %w", err), l.Close())
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = ownAddress()
-	}
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		return nil, "", errors.Join(fmt.Errorf("listen for other agents: %w", err), l.Close())
 	}
-	return l, net.JoinHostPort(host, port), nil
+	return l, net.JoinHostPort(reachable(host), port), nil
+}
+
+// reachable is the host that peers use for one that is listened on.
+func reachable(host string) string {
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return ownAddress()
+	}
+	return host
 }
 
 // ownAddress is the address this machine speaks from; nothing is sent to find out.

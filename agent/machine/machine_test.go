@@ -212,6 +212,30 @@ func TestPowerOff(t *testing.T) {
 	}
 }
 
+// TestPowerOffPrograms: a lease of a machine is ended by its own program, a machine made for us by the machine's.
+func TestPowerOffPrograms(t *testing.T) {
+	t.Parallel()
+	root, home, said := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "said")
+	h := machine.Host{Root: root, Home: home, Getenv: func(string) string { return "" }}
+	for _, x := range []struct{ name, path string }{{"machine", filepath.Join(root, "var/lib/aloft/end")}, {"lease", filepath.Join(home, ".aloft/end")}} {
+		if x.name == "machine" && os.Getuid() != 0 {
+			continue // it is called through sudo
+		}
+		if err := os.MkdirAll(filepath.Dir(x.path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(x.path, []byte("#!/bin/sh\necho "+x.name+" $1 >'"+said+"'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.PowerOff(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(said); err != nil || string(b) != x.name+" terminate\n" {
+			t.Errorf("%s: %q, %v", x.name, b, err)
+		}
+	}
+}
+
 func TestSSHSessions(t *testing.T) {
 	t.Parallel()
 	const pts0, pts1, tty1 = 136 << 8, 136<<8 | 1, 4<<8 | 1

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -23,9 +24,18 @@ const (
 // powerOffTime bounds the command; it may be called again.
 const powerOffTime = time.Minute
 
+// Programs that know how a node ends, where there is one; their argument is the kind.
+const (
+	// ownEnd lies in the home of a login that has only a lease of the machine: it ends the lease, not the machine.
+	ownEnd = ".aloft/end"
+	// machineEnd lies on machines that were made for us.
+	machineEnd = "/var/lib/aloft/end"
+)
+
 // PowerOff ends this node: down = for good, otherwise its disk stays. A local node asks its provider by a file
-// `poweroff` beside its home; any other runs the command of PowerOffEnv, by default `shutdown -P now`. Whether a shutdown
-// stops or deletes a machine was settled when it was created; the command is told what is wanted.
+// `poweroff` beside its home. Any other runs the command of PowerOffEnv; without one the program `.aloft/end` of its home,
+// else the machine's /var/lib/aloft/end, else `shutdown -P now`. Whether a shutdown stops or deletes a machine was settled
+// when it was created; the command is told what is wanted.
 func PowerOff(ctx context.Context, down bool) error { return Host{}.PowerOff(ctx, down) }
 
 // PowerOff is the package's PowerOff for a host.
@@ -39,7 +49,7 @@ func (h Host) PowerOff(ctx context.Context, down bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, powerOffTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", powerOffCommand(os.Getuid(), h.env(PowerOffEnv)))
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", h.powerOffCommand(os.Getuid(), kind))
 	cmd.Env = append(os.Environ(), KindEnv+"="+kind)
 	cmd.WaitDelay = time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -49,14 +59,28 @@ func (h Host) PowerOff(ctx context.Context, down bool) error {
 }
 
 // powerOffCommand is the line that ends the node for a user.
-func powerOffCommand(uid int, configured string) string {
-	switch {
-	case configured != "":
+func (h Host) powerOffCommand(uid int, kind string) string {
+	if configured := h.env(PowerOffEnv); configured != "" {
 		return configured
-	case uid == 0:
-		return "shutdown -P now"
 	}
-	return "sudo -n shutdown -P now"
+	if home := h.home(); home != "" {
+		if end := filepath.Join(home, ownEnd); program(end) {
+			return "exec '" + strings.ReplaceAll(end, "'", `'\''`) + "' " + kind
+		}
+	}
+	sudo := "sudo -n "
+	if uid == 0 {
+		sudo = ""
+	}
+	if end := filepath.Join(h.Root, machineEnd); program(end) {
+		return sudo + end + " " + kind
+	}
+	return sudo + "shutdown -P now"
+}
+
+func program(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0
 }
 
 // askProvider writes the file that the local provider watches for, whole or not at all.

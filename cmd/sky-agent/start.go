@@ -22,11 +22,12 @@ func start(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("start", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	node := fs.String("node", "", "who the node is")
+	gang := fs.String("gang-address", "", "`host:port` for the agents of other nodes (default a free port)")
 	state := fs.String("state-dir", "", "state directory (default ~/.aloft/agent)")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	path, err := ensureRunning(*state, *node)
+	path, err := ensureRunning(launch{state: *state, node: *node, gang: *gang}, systemService())
 	if err != nil {
 		fmt.Fprintln(stderr, "sky-agent start:", err)
 		return 1
@@ -35,7 +36,20 @@ func start(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func ensureRunning(state, node string) (string, error) {
+// launch is how an agent is to be started.
+type launch struct{ state, node, gang string }
+
+// args are those of `sky-agent`.
+func (l launch) args() []string {
+	a := []string{"run", "--state-dir", l.state, "--node", l.node}
+	if l.gang != "" {
+		a = append(a, "--gang-address", l.gang)
+	}
+	return a
+}
+
+func ensureRunning(l launch, sv *service) (string, error) {
+	state := l.state
 	if state == "" {
 		h, err := os.UserHomeDir()
 		if err != nil {
@@ -43,6 +57,7 @@ func ensureRunning(state, node string) (string, error) {
 		}
 		state = filepath.Join(h, ".aloft", "agent")
 	}
+	l.state = state
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return "", fmt.Errorf("make the state directory: %w", err)
 	}
@@ -61,7 +76,10 @@ func ensureRunning(state, node string) (string, error) {
 		if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
 			return "", fmt.Errorf("look for a running agent: %w", err)
 		}
-		if ended, err = spawn(state, node); err != nil {
+		if path, ok := sv.start(l, said); ok {
+			return path, nil
+		}
+		if ended, err = spawn(l); err != nil {
 			return "", err
 		}
 	}
@@ -84,17 +102,17 @@ func ensureRunning(state, node string) (string, error) {
 }
 
 // spawn starts `sky-agent run` in a session of its own.
-func spawn(state, node string) (chan error, error) {
+func spawn(l launch) (chan error, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this binary: %w", err)
 	}
-	log, err := os.OpenFile(filepath.Join(state, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(l.state, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the agent's log: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(self, "run", "--state-dir", state, "--node", node)
+	cmd := exec.Command(self, l.args()...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -35,6 +35,7 @@ func NewPayload(home string, find func(goos, goarch string) (Carried, error)) *P
 type Agent struct {
 	Path   string
 	SHA256 string
+	zstd   []byte // the same, compressed; nil = there is no such form
 }
 
 // Agent unpacks the agent of a platform and checks its digest.
@@ -43,7 +44,7 @@ func (p *Payload) Agent(goos, goarch string) (Agent, error) {
 	if err != nil {
 		return Agent{}, err
 	}
-	a := Agent{Path: filepath.Join(p.dir, c.SHA256), SHA256: c.SHA256}
+	a := Agent{Path: filepath.Join(p.dir, c.SHA256), SHA256: c.SHA256, zstd: c.Zstd}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, err := os.Stat(a.Path); err == nil {

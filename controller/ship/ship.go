@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path"
 	"strings"
@@ -58,7 +60,7 @@ func (s *Shipper) Dial(ctx context.Context, _ *statev1.Cluster, node *statev1.No
 // another build is upgraded by the fleet once its session is up.
 func (s *Shipper) Ship(ctx context.Context, _ *statev1.Cluster, node *statev1.Node, sh providers.Shell) error {
 	// One round trip says what the machine is and which agents lie there already.
-	facts, err := s.run(ctx, sh, `uname -s; uname -m; ls "$HOME/.aloft/bin" 2>/dev/null; exit 0`, nil)
+	facts, err := s.run(ctx, sh, `uname -s; uname -m; if command -v zstd >/dev/null 2>&1; then echo zstd; fi; ls "$HOME/.aloft/bin" 2>/dev/null; exit 0`, nil)
 	if err != nil {
 		return fmt.Errorf("ask node %s what it is: %w", node.GetName(), err)
 	}
@@ -76,17 +78,18 @@ func (s *Shipper) Ship(ctx context.Context, _ *statev1.Cluster, node *statev1.No
 		return never(codeNoAgent, "build sky with `make build`, or unset ALOFT_AGENT; then launch again", err)
 	}
 	name := "sky-agent-" + agent.SHA256[:16]
-	have := false
+	have, unpacks := false, false
 	for _, l := range lines[2:] {
 		have = have || strings.TrimSpace(l) == name
+		unpacks = unpacks || strings.TrimSpace(l) == "zstd"
 	}
 	if !have {
-		if err := s.upload(ctx, sh, agent, name); err != nil {
+		if err := s.upload(ctx, sh, agent, name, unpacks); err != nil {
 			return fmt.Errorf("send the agent to node %s: %w", node.GetName(), err)
 		}
 		s.log.Info("agent sent", "node", node.GetId(), "sha256", agent.SHA256)
 	}
-	out, err := s.run(ctx, sh, fmt.Sprintf(`exec "$HOME/.aloft/bin/%s" start --node %s`, name, quote(node.GetId())), nil)
+	out, err := s.run(ctx, sh, fmt.Sprintf(`exec "$HOME/.aloft/bin/%s" start --node %s%s`, name, quote(node.GetId()), gangAddress(node)), nil)
 	if err != nil {
 		return unstarted(fmt.Errorf("start the agent on node %s: %w", node.GetName(), err))
 	}
@@ -101,28 +104,41 @@ func (s *Shipper) Ship(ctx context.Context, _ *statev1.Cluster, node *statev1.No
 	return nil
 }
 
-// upload streams the binary beside its place and moves it there only when its hash is right.
-func (s *Shipper) upload(ctx context.Context, sh providers.Shell, a Agent, name string) error {
-	f, err := os.Open(a.Path)
-	if err != nil {
-		return fmt.Errorf("open the unpacked agent: %w", err)
+// gangAddress tells the agent where the agents of other nodes reach it: at its private address and nowhere else.
+func gangAddress(n *statev1.Node) string {
+	ip, err := netip.ParseAddr(n.GetAddress())
+	if err != nil || ip.IsLoopback() || ip.IsUnspecified() {
+		return ""
 	}
-	defer f.Close()
-	script := fmt.Sprintf(`set -e; umask 077; d="$HOME/.aloft/bin"; mkdir -p "$d"; t="$d/.up.$$"; trap 'rm -f "$t"' EXIT; cat >"$t"
+	return " --gang-address " + quote(net.JoinHostPort(ip.String(), "0"))
+}
+
+// upload streams the binary beside its place and moves it there only when its hash is right.
+func (s *Shipper) upload(ctx context.Context, sh providers.Shell, a Agent, name string, unpacks bool) error {
+	receive := "cat"
+	var from io.Reader = bytes.NewReader(a.zstd)
+	if unpacks && len(a.zstd) > 0 {
+		receive = "zstd -dcq"
+	} else {
+		f, err := os.Open(a.Path)
+		if err != nil {
+			return fmt.Errorf("open the unpacked agent: %w", err)
+		}
+		defer f.Close()
+		from = f
+	}
+	script := fmt.Sprintf(`set -e; umask 077; d="$HOME/.aloft/bin"; mkdir -p "$d"; t="$d/.up.$$"; trap 'rm -f "$t"' EXIT; %s >"$t"
 if command -v sha256sum >/dev/null 2>&1; then h=$(sha256sum <"$t"); else h=$(shasum -a 256 <"$t"); fi
 h=${h%%%% *}; if [ "$h" != %s ]; then echo "what arrived has the hash $h" >&2; exit 65; fi
-chmod 700 "$t"; mv -f "$t" "$d/%s"`, a.SHA256, name)
-	_, err = s.run(ctx, sh, script, f)
+chmod 700 "$t"; mv -f "$t" "$d/%s"`, receive, a.SHA256, name)
+	_, err := s.run(ctx, sh, script, from)
 	return err
 }
 
 // run runs a script; its standard error becomes the error's text.
-func (s *Shipper) run(ctx context.Context, sh providers.Shell, script string, stdin *os.File) (string, error) {
+func (s *Shipper) run(ctx context.Context, sh providers.Shell, script string, stdin io.Reader) (string, error) {
 	var out, errOut bytes.Buffer
-	cmd := providers.Cmd{Line: script, Stdout: &out, Stderr: &errOut}
-	if stdin != nil {
-		cmd.Stdin = stdin
-	}
+	cmd := providers.Cmd{Line: script, Stdin: stdin, Stdout: &out, Stderr: &errOut}
 	exit, err := sh.Run(ctx, cmd)
 	if err != nil {
 		return "", err
