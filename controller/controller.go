@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"aloft/controller/access"
 	"aloft/controller/api"
 	"aloft/controller/blobs"
 	"aloft/controller/catalog"
@@ -187,6 +188,9 @@ func (d *daemon) run(ctx context.Context) error {
 			}
 		}()
 		return ignoreEnd(sweeper.Run(ctx, ready))
+	})
+	eg.Go(func() error {
+		return ignoreEnd(access.New(access.Options{Store: d.store, Providers: d.reg, Keys: nodeKeys(sealer, d.log), Home: o.Home, Log: d.log}).Run(ctx))
 	})
 	eg.Go(func() error { return g.Serve(lis) })
 	eg.Go(func() error { return d.exitWhenIdle(ctx, srv, stop) })

@@ -59,6 +59,7 @@ func (a *app) connect(ctx context.Context) (*client, error) {
 		case err != nil:
 			return nil, err
 		case info.GetVersion() == version && info.GetCommit() == commit:
+			a.sshIncludes()
 			return c, nil
 		}
 		// The daemon is of another build: it finishes its commits and goes; agents and jobs run on without it.

@@ -141,6 +141,7 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		return err
 	}
 	defer c.Close()
+	defer a.sshIncludes()
 	plan, err := again(ctx, a, c, func() (*controlv1.PlanResponse, error) {
 		return c.Plan(ctx, &controlv1.PlanRequest{ClusterName: fl.cluster, Task: spec})
 	})

@@ -200,7 +200,7 @@ func absentCommands() []*cobra.Command {
 		{"volumes", "network volumes are not part of this version"},
 		{"dashboard", "`sky status`, `sky queue` and `sky why` show everything, also with -o json"},
 		{"workspace", "workspaces are not part of this version"},
-		{"ssh", "pools of machines reached by SSH are not part of this version"},
+		{"ssh", "list your machines in $ALOFT_HOME/ssh.yaml and use them with --infra ssh/POOL: nothing has to be set up on them\n  a shell on a cluster that is up: ssh CLUSTER"},
 		{"local", "the provider `local` needs no setting up: run `sky launch --infra local -- COMMAND`"},
 		{"debug-dump", "`sky api logs` shows the controller's log, `sky why CLUSTER` every event of a cluster"},
 		{"users", "there is one user per controller in this version"},
