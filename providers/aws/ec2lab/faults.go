@@ -87,6 +87,9 @@ func (l *Lab) Calls() []Call {
 	return slices.Clone(l.calls)
 }
 
+// Waiting is how many calls a Delay is holding up now.
+func (l *Lab) Waiting() int { return int(l.waiting.Load()) }
+
 // CallsOf are the calls of one action.
 func (l *Lab) CallsOf(action string) []Call {
 	return slices.DeleteFunc(l.Calls(), func(c Call) bool { return c.Action != action })

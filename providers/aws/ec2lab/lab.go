@@ -26,6 +26,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"aloft/providers/hostlab"
@@ -67,6 +68,7 @@ type Lab struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup
+	waiting atomic.Int32
 
 	mu        sync.Mutex
 	instances map[string]*record

@@ -199,10 +199,12 @@ func (l *Lab) serve(w http.ResponseWriter, r *http.Request) {
 	call := Call{Service: q.service, Action: q.action, Region: q.region, Zone: q.zone, Form: q.form, JSON: q.json, At: began}
 	rule := f
 	if rule != nil && rule.Delay > 0 {
+		l.waiting.Add(1)
 		select {
 		case <-time.After(rule.Delay):
 		case <-l.ctx.Done():
 		}
+		l.waiting.Add(-1)
 	}
 	switch {
 	case rule != nil && rule.Late > 0:
