@@ -104,6 +104,13 @@ type Prefer struct {
 	Candidate int32
 }
 
+// Refill asks again, after a pause, for machines of a cluster that stood once: retry_until_up, where it stands.
+type Refill struct {
+	ClusterRecord
+	Slots   []int32
+	Failure *statev1.Failure
+}
+
 // Fail gives up the launch.
 type Fail struct {
 	ClusterRecord

@@ -136,6 +136,8 @@ func (d *Draft) Apply(a Action) {
 		d.applyNextCandidate(a.Failure)
 	case Prefer:
 		d.applyPrefer(a)
+	case Refill:
+		d.applyRefill(a)
 	case AskQuota:
 		d.openAttempt(n.GetCandidate())
 		d.attempt().QuotaAskedMs = d.ms()
@@ -248,7 +250,7 @@ func (d *Draft) applyUp() {
 	if d.trying() {
 		c.Attempts[len(c.Attempts)-1].EndedMs = d.ms()
 	}
-	c.Failure, c.BlockedUntilMs = nil, 0
+	c.Failure, c.BlockedUntilMs, c.Rounds = nil, 0, 0
 	d.ClusterDirty = true
 }
 

@@ -110,6 +110,37 @@ func placeText(c *statev1.Candidate) string {
 	return s
 }
 
+// refused are the slots of a cluster that stood once for which this launch or start asked in vain.
+func (s *Snapshot) refused(t tally) []int32 {
+	if !s.wasUp() || !s.trying() {
+		return nil
+	}
+	var out []int32
+	for _, slot := range t.missingSlots {
+		// Nodes are sorted: the newest of a slot comes first.
+		i := slices.IndexFunc(s.Nodes, func(n *statev1.Node) bool { return n.GetSlot() == slot })
+		if i >= 0 && s.Nodes[i].GetFailure() != nil && s.Nodes[i].GetCreatedMs() >= s.Cluster.GetLaunchedMs() {
+			out = append(out, slot)
+		}
+	}
+	return out
+}
+
+// applyRefill plans the machines of slots anew, to be asked for after a pause.
+func (d *Draft) applyRefill(a Refill) {
+	c := d.Cluster
+	last := c.Attempts[len(c.Attempts)-1]
+	last.EndedMs, last.Failure = d.ms(), a.Failure
+	at := d.Now.Add(d.roundPause())
+	c.Rounds++
+	c.BlockedUntilMs = at.UnixMilli()
+	for _, slot := range a.Slots {
+		i := slices.IndexFunc(d.Nodes, func(n *statev1.Node) bool { return n.GetSlot() == slot })
+		d.addNode(slot, d.Nodes[i].GetCandidate())
+	}
+	d.tell(fmt.Sprintf("%s; trying again at %s", a.Failure.GetMessage(), at.UTC().Format(time.TimeOnly)))
+}
+
 // better is the candidate to try instead of the present one, of which nothing was asked yet: others were refused it since
 // it was chosen. -1 = the present one will do.
 func (s *Snapshot) better(now time.Time) int32 {
@@ -227,7 +258,8 @@ func (d *Draft) applyFail(f *statev1.Failure) {
 			if !wanted(n) {
 				continue
 			}
-			if n.GetPhase() != statev1.NodePhase_NODE_READY && n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP {
+			stood := n.GetPhase() == statev1.NodePhase_NODE_READY && n.GetPhaseMs() < c.GetLaunchedMs()
+			if !stood && n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_UP {
 				n.Desired = statev1.NodeDesired_NODE_DESIRED_GONE
 				if n.GetCreatedMs() < c.GetLaunchedMs() {
 					n.Desired = statev1.NodeDesired_NODE_DESIRED_STOPPED

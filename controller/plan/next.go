@@ -80,6 +80,13 @@ func (s *Snapshot) records(now time.Time) []Action {
 			return []Action{Prefer{Candidate: i}}
 		}
 	}
+	if slots := s.refused(t); up && len(slots) > 0 {
+		f := s.slotFailure(slots)
+		if c.GetRetryUntilUp() && s.Policy.ruleOf(f).Again {
+			return []Action{Refill{Slots: slots, Failure: f}}
+		}
+		return []Action{Fail{Failure: f}}
+	}
 	if up && s.wasUp() && !c.GetRetryUntilUp() && t.ready < t.coming {
 		if hold := s.holdUntil(); !hold.IsZero() && !now.Before(hold) && s.lateSlots() > 0 {
 			return []Action{Fail{Failure: s.holdFailure(now)}}
