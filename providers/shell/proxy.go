@@ -88,8 +88,19 @@ func (c *complaint) String() string {
 // Read reads what the command writes.
 func (p *proxy) Read(b []byte) (int, error) {
 	n, err := p.out.Read(b)
+	return n, p.why(err)
+}
+
+// Write writes to the command.
+func (p *proxy) Write(b []byte) (int, error) {
+	n, err := p.in.Write(b)
+	return n, p.why(err)
+}
+
+// why is the command's own word about an end of the stream.
+func (p *proxy) why(err error) error {
 	if err == nil {
-		return n, nil
+		return nil
 	}
 	t := time.NewTimer(time.Second)
 	defer t.Stop()
@@ -98,13 +109,10 @@ func (p *proxy) Read(b []byte) (int, error) {
 	case <-t.C:
 	}
 	if said := p.said.String(); said != "" {
-		err = fmt.Errorf("the proxy command ended: %s", said)
+		return fmt.Errorf("the proxy command ended: %s", said)
 	}
-	return n, err
+	return err
 }
-
-// Write writes to the command.
-func (p *proxy) Write(b []byte) (int, error) { return p.in.Write(b) }
 
 // Close ends the command and all that it started.
 func (p *proxy) Close() error {

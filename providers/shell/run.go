@@ -97,7 +97,7 @@ func (s *session) run(ctx context.Context, c providers.Cmd) (providers.Exit, err
 	verdict := make(chan providers.Exit, 1)
 	go s.listen(verdict)
 	out, errs := &output{w: c.Stdout}, &output{w: c.Stderr}
-	pid := &pidWriter{mark: mark, next: errs}
+	pid := &pidWriter{mark: mark, next: errs, known: make(chan struct{})}
 	defer out.stop()
 	defer errs.stop()
 	failed := make(chan error, 2)
@@ -203,8 +203,8 @@ func (s *session) feed(r io.Reader) {
 
 // kill ends the command and what it started, as far as it stayed in its group.
 func (s *session) kill(pid *pidWriter) {
+	p := pid.wait(s.conn.dead)
 	_ = s.ch.Close()
-	p := pid.get()
 	if p == "" || s.conn.gone() {
 		return
 	}
@@ -274,6 +274,8 @@ type pidWriter struct {
 	pid  string
 	held []byte
 	done bool
+
+	known chan struct{} // closed when done
 }
 
 // heldLimit bounds what is looked through for the mark.
@@ -291,7 +293,8 @@ func (p *pidWriter) Write(b []byte) (int, error) {
 	pid, after, whole := strings.Cut(rest, "\n")
 	switch {
 	case ok && whole:
-		p.pid, p.done, p.held = digits(pid), true, nil
+		p.pid, p.held = digits(pid), nil
+		p.finish()
 		p.mu.Unlock()
 		if before+after == "" {
 			return len(b), nil
@@ -300,7 +303,8 @@ func (p *pidWriter) Write(b []byte) (int, error) {
 		return len(b), err
 	case len(p.held) > heldLimit:
 		held := p.held
-		p.done, p.held = true, nil
+		p.held = nil
+		p.finish()
 		p.mu.Unlock()
 		_, err := p.next.Write(held)
 		return len(b), err
@@ -313,14 +317,31 @@ func (p *pidWriter) Write(b []byte) (int, error) {
 func (p *pidWriter) flush() {
 	p.mu.Lock()
 	held := p.held
-	p.done, p.held = true, nil
+	p.held = nil
+	p.finish()
 	p.mu.Unlock()
 	if len(held) > 0 {
 		_, _ = p.next.Write(held)
 	}
 }
 
-func (p *pidWriter) get() string {
+// finish notes that there is nothing to wait for any more; the caller has the mutex.
+func (p *pidWriter) finish() {
+	if !p.done {
+		p.done = true
+		close(p.known)
+	}
+}
+
+// wait gives the process id, for which it waits a moment: the command may only just have begun. "" = there is none.
+func (p *pidWriter) wait(dead <-chan struct{}) string {
+	t := time.NewTimer(killTime / 3)
+	defer t.Stop()
+	select {
+	case <-p.known:
+	case <-dead:
+	case <-t.C:
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.pid

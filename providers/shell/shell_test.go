@@ -139,7 +139,7 @@ func TestCancelKills(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
-	if out, _ := run(t, sh, "pgrep -x sleep || echo none", nil); out != "none\n" {
+	if out, _ := run(t, sh, "n=0; while pgrep -xa sleep | grep -q 4321 && [ $n -lt 100 ]; do n=$((n+1)); sleep 0.05; done >/dev/null; pgrep -xa sleep | grep -c 4321", nil); out != "0\n" {
 		t.Errorf("left over: %q", out)
 	}
 }
