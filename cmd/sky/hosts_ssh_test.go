@@ -148,6 +148,18 @@ func TestHostsOverSSH(t *testing.T) {
 	w.eventually("the job ends", func() bool { return !strings.Contains(w.sky("queue", "pair").out, "RUNNING") })
 	w.exits(0, []string{"INFRA", "silent"}, "why", "pair")
 	w.ok("exec", "pair", "--num-nodes", "2", "--", "echo together again")
+	// A host that was switched off and on has its lease still; its agent is started again.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := errors.Join(left.Stop(ctx), left.Boot(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	w.inside(left, "ip route add blackhole $(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')/32; true")
+	began = time.Now()
+	w.eventually("the cluster is whole again", func() bool {
+		return w.sky("exec", "pair", "--num-nodes", "2", "--timeout", "20s", "--", "echo after the boot").code == 0
+	})
+	t.Logf("a job on both after one was switched off and on: %s", time.Since(began).Round(time.Millisecond))
 	w.ok("down", "-y", "pair")
 	w.eventually("ssh forgets the cluster", func() bool {
 		_, err := os.Stat(filepath.Join(w.home, "ssh", "pair.conf"))
