@@ -3,7 +3,6 @@ package fleet
 import (
 	"encoding/json"
 	"slices"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,8 +30,7 @@ func (a *assigned) policy(sn *snapshot) error {
 	if proto.Equal(p, a.rules) {
 		return nil
 	}
-	a.rules = proto.CloneOf(p)
-	p.SentMs = time.Now().UnixMilli()
+	a.rules = p
 	return a.s.send(&agentv1.ControllerFrame{Frame: &agentv1.ControllerFrame_Policy{Policy: p}})
 }
 
