@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +21,7 @@ func TestCloudLabFailover(t *testing.T) {
 	lab.SetQuota("us-east-1", "L-1216C47A", 1)
 	lab.Fail(ec2lab.Rule{Action: "RunInstances", Region: "us-west-2", Zone: "us-west-2a", Code: "InsufficientInstanceCapacity"})
 	w.exits(0, []string{"landed"}, "launch", "-y", "-c", "far", "--infra", "aws", "--instance-type", "m7i.large", "--", "echo landed")
-	if i, _ := machine(t, lab); i.Zone != "us-west-2b" {
+	if i, _ := labMachine(t, lab); i.Zone != "us-west-2b" {
 		t.Errorf("landed in %s", i.Zone)
 	}
 	w.exits(0, []string{"InsufficientInstanceCapacity", "us-west-2a", "us-west-2b"}, "status", "-v", "far")
@@ -96,7 +101,7 @@ func TestCloudLabControllerDies(t *testing.T) {
 	w.eventually("the create call", func() bool { return lab.Waiting() > 0 })
 	w.killController()
 	w.says("risen on i-", "logs", "phoenix", "1")
-	i, _ := machine(t, lab)
+	i, _ := labMachine(t, lab)
 	if n := len(lab.Instances()); n != 1 {
 		t.Errorf("%d machines were made", n)
 	}
@@ -106,7 +111,7 @@ func TestCloudLabControllerDies(t *testing.T) {
 	w.killController()
 	w.says("STOPPED", "status", "phoenix")
 	w.ok("start", "-y", "phoenix")
-	if j, _ := machine(t, lab); j.ID != i.ID || j.State != ec2lab.Running {
+	if j, _ := labMachine(t, lab); j.ID != i.ID || j.State != ec2lab.Running {
 		t.Errorf("%s is %s, was %s", j.ID, j.State, i.ID)
 	}
 	lab.Fail(ec2lab.Rule{Action: "TerminateInstances", Times: 1, Delay: 2 * time.Second})
@@ -122,7 +127,7 @@ func TestCloudLabSpot(t *testing.T) {
 	t.Parallel()
 	lab, w := awsLab(t)
 	w.ok("launch", "-y", "-c", "cheap", "--infra", "aws", "--instance-type", "m7i.large", "--use-spot", "-d", "--", "echo begun; sleep 600")
-	i, _ := machine(t, lab)
+	i, _ := labMachine(t, lab)
 	if !i.Spot {
 		t.Errorf("no spot machine: %+v", i)
 	}
@@ -143,7 +148,7 @@ func TestCloudLabLaptopClosed(t *testing.T) {
 	t.Parallel()
 	lab, w := awsLab(t)
 	w.ok("launch", "-y", "-c", "alone", "--infra", "aws", "--instance-type", "m7i.large", "-i", "0", "--down", "-d", "--", "sleep 3")
-	machine(t, lab)
+	labMachine(t, lab)
 	w.killController()
 	cloudIsEmpty(t, lab)
 	if i := lab.Instances()[0]; i.Reason != "Client.InstanceInitiatedShutdown" {
@@ -163,5 +168,72 @@ func TestCloudLabKeys(t *testing.T) {
 	}
 	if n := len(lab.Instances()); n != 0 {
 		t.Errorf("%d machines", n)
+	}
+}
+
+// TestCloudLabSSH: a person's own ssh reaches the machine by the name of the cluster, also after it was stopped.
+func TestCloudLabSSH(t *testing.T) {
+	t.Parallel()
+	lab, w := awsLab(t)
+	w.ok("launch", "-y", "-c", "door", "--infra", "aws", "--instance-type", "m7i.large", "--", "true")
+	in := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "ssh", "-F", filepath.Join(w.dir, ".ssh", "config"), "-o", "BatchMode=yes", "door", "echo in as $(id -un) on $(hostname)")
+		cmd.Env = w.env
+		out, err := cmd.CombinedOutput()
+		if i, _ := labMachine(t, lab); err != nil || !strings.Contains(string(out), "in as ubuntu on "+i.ID) {
+			t.Errorf("ssh: %v\n%s", err, out)
+		}
+	}
+	in()
+	w.ok("stop", "-y", "door")
+	w.ok("start", "-y", "door")
+	in()
+	w.ok("down", "-y", "door")
+	cloudIsEmpty(t, lab)
+}
+
+// BenchmarkCloudLabLaunch is a launch of 1 and of 16 machines, from the command to the job's end. overhead-s is without the
+// cloud: from the first create call until sshd answers on the last machine.
+func BenchmarkCloudLabLaunch(b *testing.B) {
+	for _, n := range []int{1, 16} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			lab, w := awsLab(b)
+			w.ok("api", "start")
+			var overhead, total float64
+			for b.Loop() {
+				before := len(lab.Instances())
+				calls := len(lab.CallsOf("RunInstances"))
+				up := make(chan time.Time, 1)
+				go func() {
+					for {
+						all := lab.Instances()[before:]
+						ready := 0
+						for _, i := range all {
+							if c, err := net.DialTimeout("tcp", i.PrivateIP+":22", 100*time.Millisecond); i.PrivateIP != "" && err == nil {
+								c.Close()
+								ready++
+							}
+						}
+						if ready == n {
+							up <- time.Now()
+							return
+						}
+						time.Sleep(10 * time.Millisecond)
+					}
+				}()
+				r := w.ok("launch", "-y", "-c", "bench", "--infra", "aws", "--instance-type", "m7i.large", "--num-nodes", fmt.Sprint(n), "--", "true")
+				cloud := (<-up).Sub(lab.CallsOf("RunInstances")[calls].At)
+				total += r.took.Seconds()
+				overhead += (r.took - cloud).Seconds()
+				b.StopTimer()
+				w.ok("down", "-y", "bench")
+				b.StartTimer()
+			}
+			b.ReportMetric(overhead/float64(b.N), "overhead-s")
+			b.ReportMetric(total/float64(b.N), "total-s")
+		})
 	}
 }

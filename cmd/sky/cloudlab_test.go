@@ -14,7 +14,7 @@ import (
 var labMoto = sync.OnceValues(ec2lab.StartMoto)
 
 // awsLab is an EC2 with real hosts, and a world whose user has credentials for it and nothing else.
-func awsLab(t *testing.T, change ...func(*ec2lab.Options)) (*ec2lab.Lab, *world) {
+func awsLab(t testing.TB, change ...func(*ec2lab.Options)) (*ec2lab.Lab, *world) {
 	t.Helper()
 	o := ec2lab.Options{Hosts: true, Prices: map[string]float64{"m7i.large": 0.1, "m7i.xlarge": 0.2}}
 	for _, f := range change {
@@ -68,7 +68,7 @@ func cloudIsEmpty(t *testing.T, lab *ec2lab.Lab) {
 	}
 }
 
-func machine(t *testing.T, lab *ec2lab.Lab) (ec2lab.Instance, *hostlab.Host) {
+func labMachine(t *testing.T, lab *ec2lab.Lab) (ec2lab.Instance, *hostlab.Host) {
 	t.Helper()
 	alive := lab.Alive()
 	if len(alive) != 1 {
@@ -88,18 +88,18 @@ func TestCloudLabLife(t *testing.T) {
 	began := time.Now()
 	r := w.exits(0, []string{"hello from i-", "user ubuntu"}, "launch", "-y", "-c", "one", "--infra", "aws", "--instance-type", "m7i.large", "--", "echo hello from $(hostname); echo user $(id -un); echo kept >~/kept.txt")
 	t.Logf("launch took %v (command) in %v", r.took, time.Since(began))
-	i, _ := machine(t, lab)
+	i, _ := labMachine(t, lab)
 	if i.Type != "m7i.large" || i.HTTPTokens != "required" || i.ShutdownBehavior != "terminate" || i.Token == "" {
 		t.Errorf("the machine: %+v", i)
 	}
 	w.exits(42, nil, "exec", "one", "--", "exit 42")
 	w.ok("stop", "-y", "one")
-	if i, _ := machine(t, lab); i.State != ec2lab.Stopped {
+	if i, _ := labMachine(t, lab); i.State != ec2lab.Stopped {
 		t.Errorf("after stop: %s", i.State)
 	}
 	w.ok("start", "-y", "one")
 	w.exits(0, []string{"kept"}, "exec", "one", "--", "cat ~/kept.txt")
-	if j, _ := machine(t, lab); j.ID != i.ID {
+	if j, _ := labMachine(t, lab); j.ID != i.ID {
 		t.Errorf("start made another machine: %s, then %s", i.ID, j.ID)
 	}
 	w.ok("down", "-y", "one")

@@ -18,7 +18,7 @@ import (
 
 // world is a home of its own with the program as its user runs it.
 type world struct {
-	*testing.T
+	testing.TB
 	dir, home string
 	env       []string
 	user      *syscall.Credential // nil = who runs the test
@@ -33,13 +33,13 @@ type result struct {
 }
 
 // newWorld makes a home; everything that lives in it ends with the test.
-func newWorld(t *testing.T, env ...string) *world {
+func newWorld(t testing.TB, env ...string) *world {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sky-fault-*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, dir: dir, home: filepath.Join(dir, ".aloft")}
+	w := &world{TB: t, dir: dir, home: filepath.Join(dir, ".aloft")}
 	w.env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "ALOFT_HOME=" + w.home, "ALOFT_AGENT=" + agentUnderTest, "NO_COLOR=1", "USER=tester",
 		"TMPDIR=" + os.TempDir(),
