@@ -18,6 +18,9 @@ func (a *assigned) policy(sn *snapshot) error {
 		Autostop: c.GetAutostop(), Budget: c.GetBudget(), DeadlineMs: n.GetDeadlineMs(), Slot: n.GetSlot(),
 		HourlyPrice: n.GetCandidate().GetHourlyPrice(), Nodes: c.GetNumNodes(),
 	}
+	if as := c.GetAutostop(); n.GetPoweroffSettable() && n.GetPoweroffKeeps() == as.GetDown() {
+		p.Autostop = nil // a shutdown would do the other thing: first the place is told
+	}
 	p.BilledMs, p.BillingSinceMs = billed(c)
 	for _, m := range sn.nodes {
 		if !state.NodeEnded(m.GetPhase()) {

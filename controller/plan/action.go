@@ -58,6 +58,12 @@ type Extend struct {
 	Deadline time.Time
 }
 
+// PowerOff tells the place what a shutdown from within does to the machine: keep its disk, or end it for good.
+type PowerOff struct {
+	OnNode
+	Keep bool
+}
+
 // Renew is Extend where the place has no deadline that can be moved: the machine's own agent is told by its policy.
 type Renew struct {
 	NodeRecord

@@ -232,6 +232,11 @@ func (s *Snapshot) step(n *statev1.Node, now time.Time) (Action, time.Time) {
 			// It said that it ends itself; a session need not notice, the place does.
 			return s.when(n, now, Probe{OnNode: on})
 		case n.GetSession():
+			if n.GetPoweroffSettable() && n.GetPoweroffKeeps() != s.keeps() {
+				if a, at := s.when(n, now, PowerOff{OnNode: on, Keep: s.keeps()}); a != nil {
+					return a, at
+				}
+			}
 			end := s.extension(n, now)
 			switch {
 			case end.IsZero():
@@ -330,4 +335,11 @@ func (s *Snapshot) when(n *statev1.Node, now time.Time, a Action) (Action, time.
 		return nil, at
 	}
 	return a, time.Time{}
+}
+
+// keeps reports whether a machine of the cluster that shuts itself down is to keep its disk. Where the place must be told,
+// an autostop of the other kind is held back until it was.
+func (s *Snapshot) keeps() bool {
+	as := s.Cluster.GetAutostop()
+	return as.GetEnabled() && !as.GetDown()
 }

@@ -67,6 +67,13 @@ func (d *Draft) Observe(o Observation) {
 		}
 		n.DeadlineMs = a.Deadline.UnixMilli()
 		d.nodeDirty(n)
+	case PowerOff:
+		if o.Problem != nil {
+			d.look(n, d.Policy.BackoffMax)
+			return
+		}
+		n.PoweroffKeeps = a.Keep
+		d.nodeDirty(n)
 	case Probe:
 		d.pace(n)
 		d.observeSeen(n, o.Seen)
@@ -214,6 +221,7 @@ func (d *Draft) bind(n *statev1.Node, in *statev1.Intent, i providers.Instance) 
 	in.Phase, in.InstanceId = statev1.IntentPhase_INTENT_BOUND, i.ID
 	d.intentDirty(in)
 	n.InstanceId, n.Address, n.PublicAddress = i.ID, i.Address, i.PublicAddress
+	n.PoweroffSettable, n.PoweroffKeeps = d.PowerOff[n.GetCandidate().GetProvider()], false
 	if a := d.attempt(); a != nil && len(a.GetInstances()) < attemptInstances {
 		a.Instances = append(a.Instances, i.ID)
 		d.ClusterDirty = true

@@ -80,7 +80,8 @@ type Snapshot struct {
 	// Blocks are those of other clusters' launches that these should know of.
 	Blocks []*statev1.Block
 	// Quota are the providers that tell beforehand what an account may have, Finish those that remove what machines shared.
-	Quota, Finish map[string]bool
+	// PowerOff are those that can be told what a shutdown from within does.
+	Quota, Finish, PowerOff map[string]bool
 
 	// Busy are nodes with an effect under way, Looks the earliest next look at nodes. Both live in memory only: after a
 	// restart nothing is under way and everything may be looked at.

@@ -121,6 +121,10 @@ func (e *effect) run(ctx context.Context) plan.Observation {
 		}
 	case plan.Delete:
 		e.remove(ctx, p, &o)
+	case plan.PowerOff:
+		if x, ok := p.(providers.PowerOffSetter); ok {
+			o.Problem = problem(x.SetPowerOff(ctx, e.ref(), a.Keep))
+		}
 	case plan.Extend:
 		if x, ok := p.(providers.DeadlineExtender); ok {
 			o.Problem = problem(x.ExtendDeadline(ctx, e.ref(), a.Deadline))

@@ -17,6 +17,7 @@ func Points() []string {
 		"before-start", "after-start",
 		"before-delete", "after-delete",
 		"before-extend", "after-extend",
+		"before-poweroff", "after-poweroff", // what a shutdown from within does
 		"before-finish", "after-finish", // what a cluster's machines shared
 		"before-record", "after-record", // any other commit
 	}
@@ -60,6 +61,8 @@ func effectName(a plan.Action) string {
 		return "delete"
 	case plan.Extend:
 		return "extend"
+	case plan.PowerOff:
+		return "poweroff"
 	}
 	return "other"
 }

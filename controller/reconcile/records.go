@@ -28,7 +28,7 @@ func (l *Loop) load(tx store.Tx, id string) (*plan.Snapshot, error) {
 	s := &plan.Snapshot{
 		Installation: tx.Installation(), Epoch: tx.WriterEpoch(), Cluster: c, Nodes: store.NodesOf(tx, id),
 		Intents: map[string]*statev1.Intent{}, Caps: map[string]providers.Capabilities{}, Policy: l.o.Policy,
-		Quota: map[string]bool{}, Finish: map[string]bool{}, Blocks: l.blocks.others(c, time.Now()),
+		Quota: map[string]bool{}, Finish: map[string]bool{}, PowerOff: map[string]bool{}, Blocks: l.blocks.others(c, time.Now()),
 	}
 	for _, n := range s.Nodes {
 		if n.GetAttempt() > 0 {
@@ -48,6 +48,7 @@ func (l *Loop) load(tx store.Tx, id string) (*plan.Snapshot, error) {
 			s.Caps[name] = p.Capabilities()
 			_, s.Quota[name] = p.(providers.QuotaReader)
 			_, s.Finish[name] = p.(providers.Finisher)
+			_, s.PowerOff[name] = p.(providers.PowerOffSetter)
 		}
 	}
 	seen := map[string]bool{}

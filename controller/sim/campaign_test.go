@@ -23,7 +23,7 @@ const lease = 30 * time.Minute
 func steps(verb string) []string {
 	switch verb {
 	case "launch":
-		return []string{"quota", "intent", "create", "bind", "probe", "ship", "connect", "delete", "record"}
+		return []string{"quota", "intent", "create", "bind", "probe", "ship", "connect", "poweroff", "delete", "record"}
 	case "failover":
 		return []string{"quota", "intent", "create", "bind", "probe", "ship", "delete", "record"}
 	case "up":

@@ -37,6 +37,9 @@ type target struct {
 // extends reports whether the controller is to die while it moves a deadline.
 func (t *target) extends() bool { return t != nil && strings.HasSuffix(t.point, "-extend") }
 
+// powersOff reports whether the death is to come while a place is told what a shutdown from within does.
+func (t *target) powersOff() bool { return t != nil && strings.HasSuffix(t.point, "-poweroff") }
+
 // entropy is a seeded source of bytes.
 type entropy struct{ *rand.ChaCha8 }
 
@@ -202,6 +205,9 @@ func (w *world) script() {
 	var stop *statev1.Autostop
 	if r.IntN(4) == 0 {
 		stop = &statev1.Autostop{Enabled: true, IdleMinutes: 5, Down: r.IntN(2) == 0}
+	}
+	if w.s.target.powersOff() {
+		stop = &statev1.Autostop{Enabled: true, IdleMinutes: 5}
 	}
 	name, err := w.launch(name, int32(1+r.IntN(3)), r.IntN(3) == 0, stop)
 	if err != nil && !errors.Is(err, io.EOF) {

@@ -181,10 +181,23 @@ func (c *Cloud) ExtendDeadline(ctx context.Context, ref providers.InstanceRef, d
 	})
 }
 
+// SetPowerOff notes what a shutdown from within is to do; PowerOff does what it is told.
+func (c *Cloud) SetPowerOff(ctx context.Context, ref providers.InstanceRef, keep bool) error {
+	return c.call(ctx, "power-off", ref.ID, func(_ *rand.Rand, now, _ time.Time) error {
+		m := c.byID(ref.ID)
+		if m == nil || !m.state(now).Alive() {
+			return c.fail("power-off", providers.NotFound, providers.ScopeZone, "no-such-instance", 0)
+		}
+		m.keeps = keep
+		return nil
+	})
+}
+
 // Life is what truly happened to a machine, for tests: no lag.
 type Life struct {
 	providers.Instance
 	Ended time.Time // zero = alive
+	Keeps bool      // as last set by SetPowerOff
 }
 
 // Lives are all machines there ever were, by creation, as they truly are now.
@@ -195,7 +208,7 @@ func (c *Cloud) Lives() []Life {
 	c.advance(now)
 	out := make([]Life, 0, len(c.machines))
 	for _, m := range c.machines {
-		l := Life{Instance: m.inst}
+		l := Life{Instance: m.inst, Keeps: m.keeps}
 		l.State = m.state(now)
 		for _, h := range m.history {
 			if h.state == providers.InstanceTerminated && !h.at.After(now) {

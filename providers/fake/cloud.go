@@ -85,6 +85,7 @@ type machine struct {
 	spec    providers.NodeSpec
 	history []change
 	preempt time.Time // zero = never
+	keeps   bool      // its disk, when it shuts itself down
 }
 
 // pending is a call under way that takes effect by itself.
@@ -394,6 +395,8 @@ func selects(s providers.Selector, in providers.Instance) bool {
 		return in.Token == s.Token
 	case s.Installation != "":
 		return in.Tags.Installation == s.Installation
+	case s.Ours:
+		return in.Tags.Installation != ""
 	}
 	return false
 }

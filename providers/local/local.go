@@ -246,7 +246,7 @@ func (p *Provider) Describe(ctx context.Context, s providers.Selector) iter.Seq2
 		case len(ids) > 0:
 		case s.Token != "":
 			ids = []string{p.instanceID(s.Token)}
-		case s.Installation != "":
+		case s.Installation != "" || s.Ours:
 			var err error
 			if ids, err = p.ids(); err != nil {
 				yield(providers.Instance{}, fault("describe", providers.Transient, "disk", err))
@@ -278,7 +278,10 @@ func (p *Provider) Describe(ctx context.Context, s providers.Selector) iter.Seq2
 
 // shows reports whether a listing by s shows rec.
 func shows(s providers.Selector, rec record) bool {
-	if s.Installation != "" && (rec.Tags.Installation != s.Installation || !rec.Ended.IsZero() && time.Since(rec.Ended) > lingers) {
+	if s.Installation != "" && rec.Tags.Installation != s.Installation || s.Ours && rec.Tags.Installation == "" {
+		return false
+	}
+	if (s.Installation != "" || s.Ours) && !rec.Ended.IsZero() && time.Since(rec.Ended) > lingers {
 		return false
 	}
 	return (s.Region == "" || s.Region == rec.Spec.Region) && (s.Zone == "" || s.Zone == rec.Spec.Zone)

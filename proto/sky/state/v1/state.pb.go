@@ -2185,36 +2185,37 @@ func (x *Block) GetCpus() float64 {
 }
 
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	ClusterId     string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	Slot          int32                  `protobuf:"varint,3,opt,name=slot,proto3" json:"slot,omitempty"`                                     // 0 = head
-	Attempt       int32                  `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`                               // of create, counts from 1
-	Desired       NodeDesired            `protobuf:"varint,5,opt,name=desired,proto3,enum=sky.state.v1.NodeDesired" json:"desired,omitempty"` // API, plan
-	Phase         NodePhase              `protobuf:"varint,6,opt,name=phase,proto3,enum=sky.state.v1.NodePhase" json:"phase,omitempty"`       // reconcile, fleet
-	Candidate     *Candidate             `protobuf:"bytes,7,opt,name=candidate,proto3" json:"candidate,omitempty"`
-	InstanceId    string                 `protobuf:"bytes,8,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	Address       string                 `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"` // private address, for peers
-	CreatedMs     int64                  `protobuf:"varint,10,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
-	PhaseMs       int64                  `protobuf:"varint,11,opt,name=phase_ms,json=phaseMs,proto3" json:"phase_ms,omitempty"` // when the phase was entered
-	AgentId       string                 `protobuf:"bytes,12,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
-	AgentVersion  string                 `protobuf:"bytes,13,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
-	GangAddress   string                 `protobuf:"bytes,14,opt,name=gang_address,json=gangAddress,proto3" json:"gang_address,omitempty"` // host:port where the agent takes peers
-	LastSeenMs    int64                  `protobuf:"varint,15,opt,name=last_seen_ms,json=lastSeenMs,proto3" json:"last_seen_ms,omitempty"` // last heartbeat written (coarse)
-	Failure       *Failure               `protobuf:"bytes,16,opt,name=failure,proto3" json:"failure,omitempty"`
-	Tries         int32                  `protobuf:"varint,17,opt,name=tries,proto3" json:"tries,omitempty"`                             // of the current step, for back-off
-	RetryMs       int64                  `protobuf:"varint,18,opt,name=retry_ms,json=retryMs,proto3" json:"retry_ms,omitempty"`          // not before
-	AbsentMs      int64                  `protobuf:"varint,19,opt,name=absent_ms,json=absentMs,proto3" json:"absent_ms,omitempty"`       // first empty look while DELETING; 0 = none yet
-	DeadlineMs    int64                  `protobuf:"varint,20,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"` // the bill ends here without us
-	Gpus          float64                `protobuf:"fixed64,21,opt,name=gpus,proto3" json:"gpus,omitempty"`                              // found by the agent
-	Cpus          float64                `protobuf:"fixed64,22,opt,name=cpus,proto3" json:"cpus,omitempty"`
-	Session       bool                   `protobuf:"varint,23,opt,name=session,proto3" json:"session,omitempty"`                                  // an agent session is open now
-	Name          string                 `protobuf:"bytes,24,opt,name=name,proto3" json:"name,omitempty"`                                         // <cluster>-head | <cluster>-worker<N>
-	PublicAddress string                 `protobuf:"bytes,25,opt,name=public_address,json=publicAddress,proto3" json:"public_address,omitempty"`  // where we reach it when that is not address
-	PoweroffKeeps bool                   `protobuf:"varint,26,opt,name=poweroff_keeps,json=poweroffKeeps,proto3" json:"poweroff_keeps,omitempty"` // as last set at the place: a shutdown from within stops it and keeps its disk
-	HardEndMs     int64                  `protobuf:"varint,27,opt,name=hard_end_ms,json=hardEndMs,proto3" json:"hard_end_ms,omitempty"`           // the place itself ends it by then, renewed or not; 0 = it does not
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Id               string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	ClusterId        string                 `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Slot             int32                  `protobuf:"varint,3,opt,name=slot,proto3" json:"slot,omitempty"`                                     // 0 = head
+	Attempt          int32                  `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`                               // of create, counts from 1
+	Desired          NodeDesired            `protobuf:"varint,5,opt,name=desired,proto3,enum=sky.state.v1.NodeDesired" json:"desired,omitempty"` // API, plan
+	Phase            NodePhase              `protobuf:"varint,6,opt,name=phase,proto3,enum=sky.state.v1.NodePhase" json:"phase,omitempty"`       // reconcile, fleet
+	Candidate        *Candidate             `protobuf:"bytes,7,opt,name=candidate,proto3" json:"candidate,omitempty"`
+	InstanceId       string                 `protobuf:"bytes,8,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	Address          string                 `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"` // private address, for peers
+	CreatedMs        int64                  `protobuf:"varint,10,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	PhaseMs          int64                  `protobuf:"varint,11,opt,name=phase_ms,json=phaseMs,proto3" json:"phase_ms,omitempty"` // when the phase was entered
+	AgentId          string                 `protobuf:"bytes,12,opt,name=agent_id,json=agentId,proto3" json:"agent_id,omitempty"`
+	AgentVersion     string                 `protobuf:"bytes,13,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	GangAddress      string                 `protobuf:"bytes,14,opt,name=gang_address,json=gangAddress,proto3" json:"gang_address,omitempty"` // host:port where the agent takes peers
+	LastSeenMs       int64                  `protobuf:"varint,15,opt,name=last_seen_ms,json=lastSeenMs,proto3" json:"last_seen_ms,omitempty"` // last heartbeat written (coarse)
+	Failure          *Failure               `protobuf:"bytes,16,opt,name=failure,proto3" json:"failure,omitempty"`
+	Tries            int32                  `protobuf:"varint,17,opt,name=tries,proto3" json:"tries,omitempty"`                             // of the current step, for back-off
+	RetryMs          int64                  `protobuf:"varint,18,opt,name=retry_ms,json=retryMs,proto3" json:"retry_ms,omitempty"`          // not before
+	AbsentMs         int64                  `protobuf:"varint,19,opt,name=absent_ms,json=absentMs,proto3" json:"absent_ms,omitempty"`       // first empty look while DELETING; 0 = none yet
+	DeadlineMs       int64                  `protobuf:"varint,20,opt,name=deadline_ms,json=deadlineMs,proto3" json:"deadline_ms,omitempty"` // the bill ends here without us
+	Gpus             float64                `protobuf:"fixed64,21,opt,name=gpus,proto3" json:"gpus,omitempty"`                              // found by the agent
+	Cpus             float64                `protobuf:"fixed64,22,opt,name=cpus,proto3" json:"cpus,omitempty"`
+	Session          bool                   `protobuf:"varint,23,opt,name=session,proto3" json:"session,omitempty"`                                           // an agent session is open now
+	Name             string                 `protobuf:"bytes,24,opt,name=name,proto3" json:"name,omitempty"`                                                  // <cluster>-head | <cluster>-worker<N>
+	PublicAddress    string                 `protobuf:"bytes,25,opt,name=public_address,json=publicAddress,proto3" json:"public_address,omitempty"`           // where we reach it when that is not address
+	PoweroffKeeps    bool                   `protobuf:"varint,26,opt,name=poweroff_keeps,json=poweroffKeeps,proto3" json:"poweroff_keeps,omitempty"`          // as last set at the place: a shutdown from within stops it and keeps its disk
+	PoweroffSettable bool                   `protobuf:"varint,28,opt,name=poweroff_settable,json=poweroffSettable,proto3" json:"poweroff_settable,omitempty"` // the place can be told what a shutdown from within does; until it was, it ends it for good
+	HardEndMs        int64                  `protobuf:"varint,27,opt,name=hard_end_ms,json=hardEndMs,proto3" json:"hard_end_ms,omitempty"`                    // the place itself ends it by then, renewed or not; 0 = it does not
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -2425,6 +2426,13 @@ func (x *Node) GetPublicAddress() string {
 func (x *Node) GetPoweroffKeeps() bool {
 	if x != nil {
 		return x.PoweroffKeeps
+	}
+	return false
+}
+
+func (x *Node) GetPoweroffSettable() bool {
+	if x != nil {
+		return x.PoweroffSettable
 	}
 	return false
 }
@@ -3625,7 +3633,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x06family\x18\t \x01(\tR\x06family\x12+\n" +
 	"\x11accelerator_count\x18\n" +
 	" \x01(\x01R\x10acceleratorCount\x12\x12\n" +
-	"\x04cpus\x18\v \x01(\x01R\x04cpus\"\xdc\x06\n" +
+	"\x04cpus\x18\v \x01(\x01R\x04cpus\"\x89\a\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3658,7 +3666,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\asession\x18\x17 \x01(\bR\asession\x12\x12\n" +
 	"\x04name\x18\x18 \x01(\tR\x04name\x12%\n" +
 	"\x0epublic_address\x18\x19 \x01(\tR\rpublicAddress\x12%\n" +
-	"\x0epoweroff_keeps\x18\x1a \x01(\bR\rpoweroffKeeps\x12\x1e\n" +
+	"\x0epoweroff_keeps\x18\x1a \x01(\bR\rpoweroffKeeps\x12+\n" +
+	"\x11poweroff_settable\x18\x1c \x01(\bR\x10poweroffSettable\x12\x1e\n" +
 	"\vhard_end_ms\x18\x1b \x01(\x03R\thardEndMs\"\x94\x03\n" +
 	"\x06Intent\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
