@@ -46,6 +46,8 @@ type Options struct {
 	Observe func(action string)
 	// Lag and Lateness, unless both are 0, replace the numbers of EC2, for a laboratory in which nothing is late.
 	Lag, Lateness time.Duration
+	// Idle is how long a connection to a server is kept that nobody uses; 0 = a minute and a half.
+	Idle time.Duration
 }
 
 // Factory makes the provider; its options are the settings of docs/clouds.md.

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,9 @@ const (
 	regionsLife = time.Hour
 )
 
+// callLimit bounds one attempt of a call.
+const callLimit = time.Minute
+
 // config is the account's, read when it is first needed.
 func (p *Provider) config(ctx context.Context) (sdk.Config, error) {
 	p.mu.Lock()
@@ -54,9 +58,13 @@ func (p *Provider) config(ctx context.Context) (sdk.Config, error) {
 	if p.set.useInstanceRole {
 		state = imds.ClientDefaultEnableState
 	}
+	client := awshttp.NewBuildableClient().WithTimeout(callLimit)
+	if p.o.Idle > 0 {
+		client = client.WithTransportOptions(func(t *http.Transport) { t.IdleConnTimeout = p.o.Idle })
+	}
 	load := []func(*config.LoadOptions) error{
 		config.WithEC2IMDSClientEnableState(state), config.WithRetryer(newRetryer),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(60 * time.Second)),
+		config.WithHTTPClient(client),
 		config.WithAPIOptions([]func(*middleware.Stack) error{p.observe}),
 	}
 	if p.set.profile != "" {
