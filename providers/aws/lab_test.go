@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -148,45 +149,70 @@ func faultOf(k providers.Kind) ec2lab.Rule {
 	return ec2lab.Rule{Action: "RunInstances", Code: code}
 }
 
+// TestConformance runs the suite. Laboratories are made beforehand: the suite counts goroutines, and theirs are not the
+// provider's.
 func TestConformance(t *testing.T) {
-	var mu sync.Mutex
-	labs := map[string]*ec2lab.Lab{}
-	start := func(t *testing.T) (*ec2lab.Lab, *aws.Provider) {
-		o := ec2lab.Options{Through: 2}
-		if strings.HasSuffix(t.Name(), "/shell") {
-			o.Hosts = true
+	const places = 15 + 6 // tests without hosts, kinds of faults
+	type place struct {
+		l *ec2lab.Lab
+		p *aws.Provider
+	}
+	free := make(chan place, places)
+	for range places {
+		l := newLab(t, ec2lab.Options{Through: 2})
+		free <- place{l, provider(t, l, nil)}
+	}
+	hosts := ec2lab.Available(ec2lab.Options{Hosts: true})
+	var real *aws.Provider
+	if hosts == nil {
+		real = provider(t, newLab(t, ec2lab.Options{Hosts: true}), nil)
+	}
+	labs := map[providers.Provider]*ec2lab.Lab{}
+	take := func(t *testing.T) place {
+		t.Helper()
+		select {
+		case x := <-free:
+			labs[x.p] = x.l
+			return x
+		default:
+			t.Fatal("the suite has grown: make more laboratories")
+			return place{}
 		}
-		l := newLab(t, o)
-		return l, provider(t, l, nil)
 	}
 	providertest.Run(t, providertest.Config{
 		Catalogue: true, Keys: keys(), Spec: spec, Many: 300,
 		New: func(t *testing.T) providers.Provider {
-			l, p := start(t)
-			mu.Lock()
-			defer mu.Unlock()
-			labs[t.Name()] = l
-			return p
+			if !strings.HasSuffix(t.Name(), "/shell") {
+				return take(t).p
+			}
+			if hosts != nil {
+				t.Skipf("SKIPPED, no hosts can be had here: %v", hosts)
+			}
+			return real
 		},
 		Faults: func(t *testing.T, k providers.Kind) providers.Provider {
-			l, p := start(t)
-			l.Fail(faultOf(k))
-			return p
+			x := take(t)
+			x.l.Fail(faultOf(k))
+			return x.p
 		},
-		Stranger: func(t *testing.T, _ providers.Provider) string {
-			mu.Lock()
-			l := labs[t.Name()]
-			mu.Unlock()
-			c := ec2.New(ec2.Options{Region: region, BaseEndpoint: sdk.String(l.URL()), Credentials: credentials.NewStaticCredentialsProvider(ec2lab.AccessKey, ec2lab.SecretKey, "")})
-			out, err := c.RunInstances(t.Context(), &ec2.RunInstancesInput{ImageId: sdk.String(image), InstanceType: small, MinCount: sdk.Int32(1), MaxCount: sdk.Int32(1)})
+		Stranger: func(t *testing.T, p providers.Provider) string {
+			l := labs[p]
+			out, err := client(l).RunInstances(t.Context(), &ec2.RunInstancesInput{ImageId: sdk.String(image), InstanceType: small, MinCount: sdk.Int32(1), MaxCount: sdk.Int32(1)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			// Another installation's, too.
-			r := request("stranger", func(r *providers.CreateRequest) { r.Tags.Installation = "another" })
-			create(t, provider(t, l, nil), r)
+			create(t, provider(t, l, nil), request("stranger", func(r *providers.CreateRequest) { r.Tags.Installation = "another" }))
 			return sdk.ToString(out.Instances[0].InstanceId)
 		},
+	})
+}
+
+// client is a client of the laboratory that is not the provider's.
+func client(l *ec2lab.Lab) *ec2.Client {
+	return ec2.New(ec2.Options{
+		Region: region, BaseEndpoint: sdk.String(l.URL()), Credentials: credentials.NewStaticCredentialsProvider(ec2lab.AccessKey, ec2lab.SecretKey, ""),
+		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	})
 }
 
@@ -215,8 +241,7 @@ func TestCreate(t *testing.T) {
 			t.Errorf("%s is %q, want %q", key, got, want)
 		}
 	}
-	c := ec2.New(ec2.Options{Region: region, BaseEndpoint: sdk.String(l.URL()), Credentials: credentials.NewStaticCredentialsProvider(ec2lab.AccessKey, ec2lab.SecretKey, "")})
-	out, err := c.DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{GroupIds: m.Groups})
+	out, err := client(l).DescribeSecurityGroups(t.Context(), &ec2.DescribeSecurityGroupsInput{GroupIds: m.Groups})
 	if err != nil {
 		t.Fatal(err)
 	}
