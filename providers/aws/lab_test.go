@@ -71,7 +71,7 @@ func provider(t testing.TB, l *ec2lab.Lab, set map[string]string, change ...func
 		all[k] = v
 	}
 	o := aws.Options{
-		Credentials: credentials.NewStaticCredentialsProvider(ec2lab.AccessKey, ec2lab.SecretKey, ""),
+		Credentials: labKeys(),
 		Lag:         time.Second, Lateness: time.Second, Idle: 100 * time.Millisecond,
 	}
 	for _, f := range change {
@@ -82,6 +82,10 @@ func provider(t testing.TB, l *ec2lab.Lab, set map[string]string, change ...func
 		t.Fatal(err)
 	}
 	return p
+}
+
+func labKeys() sdk.CredentialsProvider {
+	return credentials.NewStaticCredentialsProvider(ec2lab.AccessKey, ec2lab.SecretKey, "")
 }
 
 func keys() providers.Keys {
@@ -211,7 +215,7 @@ func TestConformance(t *testing.T) {
 // client is a client of the laboratory that is not the provider's.
 func client(l *ec2lab.Lab) *ec2.Client {
 	return ec2.New(ec2.Options{
-		Region: region, BaseEndpoint: sdk.String(l.URL()), Credentials: credentials.NewStaticCredentialsProvider(ec2lab.AccessKey, ec2lab.SecretKey, ""),
+		Region: region, BaseEndpoint: sdk.String(l.URL()), Credentials: labKeys(),
 		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	})
 }
