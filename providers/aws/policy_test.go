@@ -196,47 +196,40 @@ func TestPolicyFile(t *testing.T) {
 	}
 }
 
-// TestPolicyNecessary takes each permission away: something fails for want of it, and sky check names it with its fix.
-func TestPolicyNecessary(t *testing.T) {
+// TestMissingPermissions takes each permission away: sky check names it, with its fix. That none is granted in vain is shown
+// by TestPolicyFile.
+func TestMissingPermissions(t *testing.T) {
 	t.Parallel()
 	doc, err := aws.Policy()
 	if err != nil {
 		t.Fatal(err)
 	}
-	optional := "servicequotas:GetServiceQuota"
+	l := newLab(t, ec2lab.Options{Through: 1})
 	for _, action := range actions(t, doc) {
 		if action == spotRole {
 			continue
 		}
-		t.Run(action, func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, ec2lab.Options{Through: 1})
-			if err := l.SetPolicy(without(t, doc, action)); err != nil {
-				t.Fatal(err)
+		if err := l.SetPolicy(without(t, doc, action)); err != nil {
+			t.Fatal(err)
+		}
+		acc, err := provider(t, l, map[string]string{"image": "", "image_arm64": "", "image_gpu": ""}).CheckAccount(t.Context())
+		switch {
+		case err != nil:
+			t.Errorf("%s: %v", action, err)
+		case action == "servicequotas:GetServiceQuota":
+			if len(acc.Missing) > 0 || len(acc.Notes) != 1 || !strings.Contains(acc.Notes[0], action) {
+				t.Errorf("%s is not needed: %+v", action, acc)
 			}
-			err := everything(t.Context(), l, nil)
-			if action == optional {
-				if err != nil {
-					t.Errorf("without a permission that is not needed: %v", err)
-				}
-			} else if providers.KindOf(err) != providers.Auth || !strings.Contains(err.Error(), action) {
-				t.Errorf("without it: %v", err)
-			}
-			p := provider(t, l, map[string]string{"image": "", "image_arm64": "", "image_gpu": ""})
-			acc, err := p.CheckAccount(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if action == optional {
-				if len(acc.Missing) > 0 || len(acc.Notes) != 1 || !strings.Contains(acc.Notes[0], action) {
-					t.Errorf("account %+v", acc)
-				}
-				return
-			}
-			if len(acc.Missing) != 1 || acc.Missing[0].Name != action || !strings.HasPrefix(acc.Missing[0].Fix, "aws iam put-") || !strings.HasSuffix(acc.Missing[0].Fix, "file://docs/aws-policy.json") {
-				t.Errorf("missing %+v, want %s", acc.Missing, action)
-			}
-		})
+		case len(acc.Missing) != 1 || acc.Missing[0].Name != action || !strings.HasPrefix(acc.Missing[0].Fix, "aws iam put-") || !strings.HasSuffix(acc.Missing[0].Fix, "file://docs/aws-policy.json"):
+			t.Errorf("missing %+v, want %s", acc.Missing, action)
+		}
+	}
+	// What is refused in earnest is named, too.
+	if err := l.SetPolicy(without(t, doc, "ec2:RunInstances")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider(t, l, nil).Create(t.Context(), request("refused")); providers.KindOf(err) != providers.Auth || !strings.Contains(err.Error(), "ec2:RunInstances") {
+		t.Errorf("without ec2:RunInstances: %v", err)
 	}
 }
 

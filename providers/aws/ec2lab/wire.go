@@ -319,11 +319,11 @@ func (l *Lab) ec2(ctx context.Context, q *request) *response {
 		"CreatePlacementGroup": l.createPlacement, "DescribePlacementGroups": l.describePlacements, "DeletePlacementGroup": l.deletePlacement,
 		"DescribeSpotPriceHistory": l.spotPrices, "DescribeSpotInstanceRequests": l.spotRequests, "CancelSpotInstanceRequests": l.cancelSpot,
 	}[q.action]
-	if do == nil {
-		return l.forward(ctx, q)
-	}
 	if q.get("DryRun") == "true" && q.action != "RunInstances" {
 		return failure(q, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+	}
+	if do == nil {
+		return l.forward(ctx, q)
 	}
 	return do(ctx, q)
 }
