@@ -33,6 +33,9 @@ func (a *app) ciSystem() cienv.System {
 	return a.ci
 }
 
+// inCI reports whether a CI system started this process.
+func (a *app) inCI() bool { return a.ciSystem() != cienv.None }
+
 // github reports whether workflow commands are obeyed.
 func (a *app) github() bool {
 	s := a.ciSystem()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,6 +39,7 @@ type launchFlags struct {
 	requestID    string
 	resultsUnder string
 	logLimit     string
+	onInterrupt  string
 	outputFile   string
 	clouds       []string
 	catalog      string
@@ -92,11 +94,15 @@ func (fl *launchFlags) followFlags(cmd *cobra.Command) {
 	f.StringVar(&fl.requestID, "request-id", "", "`KEY` of idempotency: the same one within 24 h attaches to the same job (default in CI: of this step of this run)")
 	f.StringVar(&fl.requestID, "idempotency-key", "", "as --request-id")
 	_ = f.MarkHidden("idempotency-key")
+	f.StringVar(&fl.onInterrupt, "on-interrupt", interruptAuto, "`WHAT` an interruption does: detach, cancel (the job), down (the cluster), or auto: in CI down for a cluster\nthat this launch made and cancel for others, else detach")
 	f.StringVar(&fl.logLimit, "log-limit", "", "in CI print at most `SIZE` of a log, and its last 500 lines; 0 = all (default 10MB)")
 	f.StringVar(&fl.outputFile, "output-file", "", "append the outcome to `FILE` as lines SKY_NAME=VALUE, for later steps")
 	f.StringVar(&fl.resultsUnder, "results", "", "`DIR` for results (default "+resultsDir+"/CLUSTER-JOB)")
 	outputFlag(cmd, &fl.output)
 }
+
+// handOverTime bounds the call that hands a job over.
+const handOverTime = time.Minute
 
 // ndjson writes one line of the event stream of launch, exec and logs under -o json.
 func (a *app) ndjson(v any) error {
@@ -205,7 +211,10 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		CommandLine: commandLine("launch", args, fl.cluster), Fast: fl.fast, Project: fl.workspace,
 	}
 	// The request's id makes the second call of a launch whose answer was lost find the first one's.
-	resp, err := again(ctx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Launch(ctx, req) })
+	// An interruption waits for the answer: what was made must be known to be ended.
+	lctx, done := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
+	resp, err := again(lctx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Launch(lctx, req) })
+	done()
 	if err != nil {
 		return rpcError("launch", err)
 	}
@@ -228,6 +237,9 @@ func (fl *launchFlags) check() error {
 		return err
 	}
 	if _, err := parseLimit(fl.logLimit); err != nil {
+		return err
+	}
+	if err := oneOf("--on-interrupt", fl.onInterrupt, interruptAuto, interruptDetach, interruptCancel, interruptDown); err != nil {
 		return err
 	}
 	return checkWaitFor(fl.waitFor)
@@ -333,7 +345,9 @@ func (a *app) exec(cmd *cobra.Command, cluster string, args []string, fl *launch
 	}
 	req := &controlv1.ExecRequest{RequestId: id, User: a.userName(), ClusterName: cluster, Task: spec,
 		Secrets: secrets, CommandLine: commandLine("exec "+cluster, args, "")}
-	resp, err := again(ctx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Exec(ctx, req) })
+	ectx, done := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
+	resp, err := again(ectx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Exec(ectx, req) })
+	done()
 	if err != nil {
 		return rpcError("exec", err)
 	}
@@ -368,9 +382,8 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil:
-		a.sayWhereToGoOn(r)
-		return &exitError{code: exitInterrupted}
+	case ctx.Err() != nil, errors.Is(err, syscall.EPIPE):
+		return a.onInterrupt(ctx, c, r, fl.onInterrupt)
 	case errors.Is(wctx.Err(), context.DeadlineExceeded):
 		a.note("Gave up waiting after %s; the job goes on.", fl.timeout)
 		a.sayWhereToGoOn(r)

@@ -33,8 +33,17 @@ func run(args []string, table map[string]providers.Factory) int {
 		fmt.Fprintln(os.Stderr, "sky:", err)
 		return exitConfig
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal ends the program at once
+	if a.inCI() {
+		signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not keep the job from being ended
+		if len(args) == 0 || args[0] != "controller" {
+			var release context.CancelFunc
+			ctx, release = withParent(ctx)
+			defer release()
+		}
+	}
 	cobra.EnableCommandSorting = false
 	root := newRoot(a)
 	root.SetArgs(args)
