@@ -171,8 +171,9 @@ func (l *Loop) recover(ctx context.Context) (store.Rev, error) {
 func recoverCluster(tx store.Tx, c *statev1.Cluster, now time.Time) (class int, err error) {
 	class = 2
 	for _, n := range store.NodesOf(tx, c.GetId()) {
-		if n.GetSession() {
-			n.Session = false
+		if n.GetSession() || n.GetAbsentMs() > 0 {
+			// The first of two empty looks is from before, when the clock may have been another one: it counts no more.
+			n.Session, n.AbsentMs = false, 0
 			if err := tx.Put(store.Node, n.GetId(), n); err != nil {
 				return 0, fmt.Errorf("write node: %w", err)
 			}

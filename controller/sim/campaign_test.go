@@ -56,7 +56,7 @@ func cells() []cell {
 // and a controller that dies where at says, and now and then elsewhere.
 func campaign(seed uint64, at *target) scenario {
 	kinds := []providers.Idempotency{providers.IdempotencyToken, providers.IdempotencyName, providers.IdempotencyNone}
-	k := int(seed % 3)
+	k := int(seed+seed/uint64(len(cells()))) % 3 // every cell meets every kind
 	return scenario{
 		idempotency: kinds[k], others: []providers.Idempotency{kinds[(k+1)%3], kinds[(k+2)%3]},
 		campaign: true, failover: at != nil && at.verb == "failover", crash: 150, ttl: lease, target: at,
