@@ -110,6 +110,28 @@ type DeadlineExtender interface {
 	ExtendDeadline(ctx context.Context, ref InstanceRef, deadline time.Time) error
 }
 
+// CatalogSource tells what the place sells and at which prices, asked from the place itself.
+type CatalogSource interface {
+	// Catalog calls row with every machine type in every zone that may be used, in a stable order, and with accelerators that
+	// attach to machines. A price that the place does not tell is unknown: none is made up. An error of row ends it.
+	Catalog(ctx context.Context, row func(CatalogRow) error) error
+}
+
+// CatalogRow is what is sold in one zone.
+type CatalogRow struct {
+	InstanceType     string // "" = an accelerator that attaches to a machine
+	Accelerator      string // in the names that tasks use; "" = none
+	AcceleratorCount float64
+	DeviceGB         float64 // memory of one accelerator; 0 = not told
+	CPUs             float64
+	MemoryGB         float64
+	Arch             string // x86_64, arm64; "" = not told
+	Region           string
+	Zone             string    // as the account calls it
+	Price, SpotPrice float64   // USD per hour; NaN = unknown, or not sold so
+	Dated            time.Time // when the prices were seen; zero = there are none
+}
+
 // Account is who we are at a provider.
 type Account struct {
 	Identity     string   // account, project or user; never a secret

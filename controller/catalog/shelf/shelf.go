@@ -211,6 +211,11 @@ func readZones(path string) (map[string]string, error) {
 	for _, r := range recs[1:] {
 		out[r[id]] = r[name]
 	}
+	for _, r := range recs[1:] {
+		if _, ok := out[r[name]]; !ok {
+			out[r[name]] = r[name] // a catalogue from the cloud itself has the account's own names
+		}
+	}
 	return out, nil
 }
 

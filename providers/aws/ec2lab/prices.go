@@ -29,7 +29,8 @@ func (l *Lab) spotPrices(ctx context.Context, q *request) *response {
 		Next      string          `xml:"nextToken"`
 	}
 	types := q.list("InstanceType")
-	if len(types) == 0 {
+	named := len(types) > 0
+	if !named {
 		types = slices.Sorted(maps.Keys(l.o.Prices))
 	}
 	products := q.list("ProductDescription")
@@ -46,6 +47,8 @@ func (l *Lab) spotPrices(ctx context.Context, q *request) *response {
 		switch {
 		case bad != nil:
 			return bad
+		case !f.exists && !named:
+			continue
 		case !f.exists:
 			return failure(q, "InvalidParameterValue", "Invalid value '%s' for InstanceType.", typ)
 		case p == 0 || !f.spot || !slices.Contains(products, "Linux/UNIX"):
