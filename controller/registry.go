@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -27,6 +29,39 @@ type registry struct {
 
 func newRegistry(home string, table map[string]providers.Factory, conf *config.Config, getenv func(string) (string, bool)) *registry {
 	return &registry{home: home, table: table, conf: conf, getenv: getenv, made: map[string]providers.Provider{}}
+}
+
+// CatalogSources makes the clouds that can tell their own catalogue, as the configuration in home has them, by name. Without
+// names they are those that may be used; a cloud that is named and cannot tell is an error, whose hint says what to do.
+func CatalogSources(home string, table map[string]providers.Factory, getenv func(string) (string, bool), names []string) (map[string]providers.CatalogSource, error) {
+	conf, err := config.Load(filepath.Join(home, "config.yaml"), table)
+	if err != nil {
+		return nil, err
+	}
+	r := newRegistry(home, table, conf, getenv)
+	asked := names
+	if len(asked) == 0 {
+		asked = r.Enabled(context.Background())
+	}
+	out := map[string]providers.CatalogSource{}
+	for _, n := range asked {
+		p, err := r.Get(n)
+		if err == nil && len(names) > 0 {
+			err = r.WhyDisabled(n)
+		}
+		if err != nil {
+			return nil, err
+		}
+		src, ok := p.(providers.CatalogSource)
+		switch {
+		case ok:
+			out[n] = src
+		case len(names) > 0:
+			return nil, &providers.Error{Provider: n, Op: "catalog", Kind: providers.Unsupported, Scope: providers.ScopeProvider, Code: "no-catalog",
+				Err: errors.New("it has no catalogue of its own"), Hint: "sky catalog update " + n}
+		}
+	}
+	return out, nil
 }
 
 // Names lists every provider there is, sorted.

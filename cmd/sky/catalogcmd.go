@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"aloft/controller"
 	"aloft/controller/catalog"
 	"aloft/controller/catalog/fetch"
 	"aloft/controller/catalog/sheet"
 	"aloft/controller/catalog/shelf"
+	"aloft/providers"
 )
 
 // catalogURLEnv names another server of catalogues.
@@ -34,42 +37,94 @@ under $ALOFT_HOME/catalog, in SkyPilot's columns`,
 }
 
 func (a *app) catalogUpdate() *cobra.Command {
-	var url, output string
-	var force bool
+	var o catalogUpdate
+	var clouds []string
 	cmd := &cobra.Command{
 		Use:   "update [CLOUD...]",
 		Short: "Bring the newest catalogues",
 		Long: `Bring the newest catalogues, by default those that SkyPilot publishes, of aws, gcp
 and every other cloud that has one here. A file is asked for only if it has
 changed, read from end to end, and then replaced at once; one that you have
-edited stays as it is. What cannot be brought leaves the old file in place.`,
+edited stays as it is. What cannot be brought leaves the old file in place.
+
+--from api asks the clouds themselves, with your credentials: which machines they
+sell in which zones of your account, and at which prices today. A price that a
+cloud does not tell is left open. Without names it asks every cloud that is
+enabled and can tell.`,
 		Example: `  sky catalog update
+  sky catalog update --from api --clouds aws,gcp
   sky catalog update aws --url https://mirror.example/catalogs/v8`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := checkOutput(o.output); err != nil {
 				return err
 			}
-			if url == "" {
-				url, _ = a.getenv(catalogURLEnv)
+			switch o.from {
+			case "url", "api":
+			default:
+				return usageError("--from %q: allowed are url and api", o.from)
 			}
-			return a.updateCatalogs(cmd.Context(), args, url, output, force)
+			if o.from == "api" && o.url != "" {
+				return usageError("--url says where files lie, and --from api asks the clouds: give one of them")
+			}
+			if o.url == "" {
+				o.url, _ = a.getenv(catalogURLEnv)
+			}
+			o.clouds = append(args, clouds...)
+			return a.updateCatalogs(cmd.Context(), o)
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "", "`URL` under which CLOUD/vms.csv lies (default $"+catalogURLEnv+", else SkyPilot's)")
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "replace files that you have edited, too")
-	outputFlag(cmd, &output)
+	cmd.Flags().StringSliceVar(&clouds, "clouds", nil, "`CLOUD,...` to bring, as the arguments")
+	cmd.Flags().StringVar(&o.from, "from", "url", "`WHERE` from: url, or api to ask the clouds themselves")
+	cmd.Flags().StringVar(&o.url, "url", "", "`URL` under which CLOUD/vms.csv lies (default $"+catalogURLEnv+", else SkyPilot's)")
+	cmd.Flags().BoolVarP(&o.force, "force", "f", false, "replace files that you have edited, too")
+	outputFlag(cmd, &o.output)
 	return cmd
 }
 
-func (a *app) updateCatalogs(ctx context.Context, clouds []string, url, output string, force bool) error {
+// catalogUpdate says what is brought from where.
+type catalogUpdate struct {
+	clouds            []string
+	from, url, output string
+	force             bool
+}
+
+// catalogSources are the clouds that are asked themselves; none unless that is wanted.
+func (a *app) catalogSources(o *catalogUpdate) (map[string]fetch.Source, error) {
+	if o.from != "api" {
+		return nil, nil
+	}
+	ps, err := controller.CatalogSources(a.home, a.providers, a.getenv, o.clouds)
+	if err != nil {
+		var e *providers.Error
+		if errors.As(err, &e) && e.Hint != "" {
+			err = fmt.Errorf("%w\n  %s", err, e.Hint)
+		}
+		return nil, &exitError{code: exitConfig, err: err}
+	}
+	if len(ps) == 0 {
+		return nil, &exitError{code: exitConfig, err: errors.New("no cloud is enabled that can tell its own catalogue\n  sky check says why; sky catalog update brings catalogues that need no credentials")}
+	}
+	out := map[string]fetch.Source{}
+	for name, p := range ps {
+		out[name] = fetch.FromProvider(p)
+	}
+	o.clouds = slices.Sorted(maps.Keys(out))
+	return out, nil
+}
+
+func (a *app) updateCatalogs(ctx context.Context, o catalogUpdate) error {
 	s := shelf.Home(a.home)
+	sources, err := a.catalogSources(&o)
+	if err != nil {
+		return err
+	}
+	clouds, output := o.clouds, o.output
 	if len(clouds) == 0 {
-		var err error
 		if clouds, err = s.Clouds(); err != nil {
 			return &exitError{code: exitConfig, err: err}
 		}
 	}
-	u, err := fetch.NewUpdater(fetch.Options{Shelf: s, URL: url, Force: force, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	u, err := fetch.NewUpdater(fetch.Options{Shelf: s, URL: o.url, Force: o.force, Sources: sources, Now: time.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
 		return usageError("--url: %v", err)
 	}

@@ -75,7 +75,7 @@ func (p *Provider) sold(ctx context.Context, region string) ([]providers.Catalog
 	if err != nil {
 		return nil, err
 	}
-	prices, err := p.prices(ctx, region)
+	prices, err := pl.onDemand(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -209,29 +209,24 @@ func (pl *place) spotPrices(ctx context.Context, now time.Time) (map[string]floa
 	return out, nil
 }
 
-// prices are those on demand in a region, by type: Linux, shared hardware, nothing pre-installed, no reserved capacity.
-func (p *Provider) prices(ctx context.Context, region string) (map[string]float64, error) {
-	c, err := p.config(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.Region = priceRegion
+// onDemand are the prices in a region, by type: Linux, shared hardware, nothing pre-installed, no reserved capacity.
+func (pl *place) onDemand(ctx context.Context) (map[string]float64, error) {
 	in := pricing.GetProductsInput{ServiceCode: sdk.String("AmazonEC2"), FormatVersion: sdk.String("aws_v1")}
 	for _, f := range [][2]string{
-		{"regionCode", region}, {"operatingSystem", "Linux"}, {"tenancy", "Shared"}, {"preInstalledSw", "NA"}, {"capacitystatus", "Used"},
+		{"regionCode", pl.region}, {"operatingSystem", "Linux"}, {"tenancy", "Shared"}, {"preInstalledSw", "NA"}, {"capacitystatus", "Used"},
 	} {
 		in.Filters = append(in.Filters, pricetypes.Filter{Type: pricetypes.FilterTypeTermMatch, Field: sdk.String(f[0]), Value: sdk.String(f[1])})
 	}
 	out, several := map[string]float64{}, map[string]bool{}
-	for pages := pricing.NewGetProductsPaginator(pricing.NewFromConfig(c), &in); pages.HasMorePages(); {
+	for pages := pricing.NewGetProductsPaginator(pl.prices, &in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, text := range page.PriceList {
-			name, price, err := product(text, region)
+			name, price, err := product(text, pl.region)
 			if err != nil {
-				return nil, fmt.Errorf("price list of %s: %w", region, err)
+				return nil, fmt.Errorf("price list of %s: %w", pl.region, err)
 			}
 			if name == "" {
 				continue

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/pricing"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -30,6 +31,7 @@ type place struct {
 	ssm    *ssm.Client
 	quotas *servicequotas.Client
 	sts    *sts.Client
+	prices *pricing.Client
 
 	types  memo[machineType]
 	images memo[image]
@@ -124,9 +126,11 @@ func (p *Provider) at(ctx context.Context, region string) (*place, error) {
 	if pl := p.places[region]; pl != nil {
 		return pl, nil
 	}
+	c.Region = priceRegion
+	list := pricing.NewFromConfig(c)
 	c.Region = region
 	pl := &place{
-		region: region, ec2: ec2.NewFromConfig(c), ssm: ssm.NewFromConfig(c), quotas: servicequotas.NewFromConfig(c), sts: sts.NewFromConfig(c),
+		region: region, ec2: ec2.NewFromConfig(c), ssm: ssm.NewFromConfig(c), quotas: servicequotas.NewFromConfig(c), sts: sts.NewFromConfig(c), prices: list,
 		images: memo[image]{life: imageLife}, nets: memo[network]{life: networkLife}, shared: memo[string]{life: networkLife},
 	}
 	p.places[region] = pl

@@ -8,6 +8,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/pricing"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
@@ -147,6 +148,14 @@ func needs() []need {
 		{"servicequotas:GetServiceQuota", "to see beforehand what the account may not have", anything, true, func(ctx context.Context, pl *place, _ subjects) error {
 			code, _ := quotaOf("m5.large", false)
 			_, err := pl.quotas.GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{ServiceCode: sdk.String("ec2"), QuotaCode: sdk.String(code)})
+			return err
+		}},
+		{"ec2:DescribeSpotPriceHistory", "by `sky catalog update --from api`", anything, true, func(ctx context.Context, pl *place, _ subjects) error {
+			_, err := pl.ec2.DescribeSpotPriceHistory(ctx, &ec2.DescribeSpotPriceHistoryInput{DryRun: yes, MaxResults: few})
+			return err
+		}},
+		{"pricing:GetProducts", "by `sky catalog update --from api`", anything, true, func(ctx context.Context, pl *place, _ subjects) error {
+			_, err := pl.prices.GetProducts(ctx, &pricing.GetProductsInput{ServiceCode: sdk.String("AmazonEC2"), MaxResults: sdk.Int32(1)})
 			return err
 		}},
 	}
