@@ -235,11 +235,11 @@ func (k *Keeper) target(ctx context.Context, n *statev1.Node) (providers.SSHTarg
 	return t, true, nil
 }
 
-// remove removes the files of a cluster.
+// remove removes the files of a cluster, last the one by which others are found.
 func (k *Keeper) remove(name string) error {
 	var errs []error
 	p := piece{cluster: name, dir: Dir(k.o.Home)}
-	for _, f := range []string{p.file(), p.keyFile(), p.knownFile()} {
+	for _, f := range []string{p.keyFile(), p.knownFile(), p.file()} {
 		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
