@@ -106,6 +106,11 @@ func rules() []rule {
 		{says: "was preempted", kind: providers.Capacity, scope: zone},
 		{says: "no available resources in specified reservations", kind: providers.Capacity, scope: zone, hint: "gcloud compute reservations list --project={project}"},
 		{codes: []string{"UNSUPPORTED_OPERATION"}, kind: providers.Unsupported, scope: zone},
+		// What is being changed just now.
+		{codes: []string{"RESOURCE_NOT_READY", "resourceNotReady", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "resourceInUseByAnotherResource"}, kind: providers.Transient, scope: zone},
+		// What is there already.
+		{codes: []string{"alreadyExists", "RESOURCE_ALREADY_EXISTS"}, kind: providers.Conflict, scope: zone},
+		{status: []int{409}, kind: providers.Conflict, scope: zone},
 		// Where it is to be.
 		{codes: []string{"VPC_NOT_FOUND"}, kind: providers.Invalid, scope: place, hint: "gcloud compute networks list --project={project}"},
 		{codes: []string{"SUBNET_NOT_FOUND_FOR_VPC"}, kind: providers.Invalid, scope: region, hint: "gcloud compute networks subnets list --project={project}"},
@@ -118,10 +123,6 @@ func rules() []rule {
 		{says: "compute.vmexternalipaccess", kind: providers.Invalid, scope: place, hint: "your organisation forbids public addresses: set `use_internal_ips: true` under providers.gcp"},
 		{codes: []string{"conditionNotMet", "CONDITION_NOT_MET"}, says: "constraint", kind: providers.Invalid, scope: place, hint: "a policy of your organisation forbids it: gcloud resource-manager org-policies list --project={project}"},
 		{status: []int{403}, kind: providers.Auth, scope: place, hint: hintGrant},
-		// What is being changed just now.
-		{codes: []string{"RESOURCE_NOT_READY", "resourceNotReady", "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "resourceInUseByAnotherResource"}, kind: providers.Transient, scope: zone},
-		{codes: []string{"alreadyExists", "RESOURCE_ALREADY_EXISTS"}, kind: providers.Conflict, scope: zone},
-		{status: []int{409}, kind: providers.Conflict, scope: zone},
 		{status: []int{412}, kind: providers.Transient, scope: zone},
 		// What was asked for.
 		{says: "disk size cannot be smaller than", kind: providers.Invalid, scope: place, hint: "raise disk_size in the task, or take a smaller image"},

@@ -185,9 +185,14 @@ type boundTransport struct {
 	base http.RoundTripper
 }
 
-// RoundTrip makes the request under the transport's context.
+// RoundTrip makes the request under the transport's context, and asks for what can be listed when not all can: the generated
+// client has no field for that.
 func (t boundTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.base.RoundTrip(r.WithContext(t.ctx))
+	r = r.Clone(t.ctx)
+	q := r.URL.Query()
+	q.Set("returnPartialSuccess", "true")
+	r.URL.RawQuery = q.Encode()
+	return t.base.RoundTrip(r)
 }
 
 // who reads out of credentials whose they are; nothing secret.

@@ -53,7 +53,9 @@ func spec() providers.NodeSpec {
 
 // keys are the same in every run.
 func keys() providers.Keys {
-	key := func(b byte) ed25519.PrivateKey { return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize)) }
+	key := func(b byte) ed25519.PrivateKey {
+		return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize))
+	}
 	return providers.Keys{User: key(1), FirstHost: key(2), Host: key(3)}
 }
 

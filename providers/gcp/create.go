@@ -71,6 +71,7 @@ func (p *Provider) Create(ctx context.Context, r providers.CreateRequest) (provi
 // insert makes the call and waits a while for its outcome: nil and nil when the machine is there or is to come.
 func (p *Provider) insert(ctx context.Context, c *clients, r providers.CreateRequest, body *computepb.Instance) (*failure, error) {
 	id := requestID("insert", r.Token)
+	var last failure
 	for range replays {
 		op, err := c.instances.Insert(ctx, &computepb.InsertInstanceRequest{
 			Project: c.project, Zone: r.Spec.Zone, InstanceResource: body, RequestId: proto.String(id),
@@ -94,10 +95,11 @@ func (p *Provider) insert(ctx context.Context, c *clients, r providers.CreateReq
 		if k := p.judge("create", r.Spec.Zone, f).Kind; !old || k != providers.Transient && k != providers.Throttled {
 			return &f, nil
 		}
+		last = f
 		// GCE would answer with that failure again and again; the next id follows from it, so that calls at the same time agree.
 		id = requestID("insert", r.Token, done.GetName())
 	}
-	return &failure{status: http.StatusServiceUnavailable, message: "the call keeps failing"}, nil
+	return &last, nil
 }
 
 // taken looks at the machine that has the token's name: ours as asked for, or a conflict.

@@ -254,7 +254,7 @@ func ending(o *computepb.Operation) bool {
 	switch o.GetOperationType() {
 	case "insert":
 		return failed
-	case "delete", "compute.instances.preempted", "compute.instances.scheduledDelete":
+	case "delete", "compute.instances.preempted", "compute.instances.delete":
 		return !failed
 	}
 	return false
@@ -275,13 +275,13 @@ func reason(o *computepb.Operation) string {
 	switch o.GetOperationType() {
 	case "compute.instances.preempted":
 		return "preempted"
-	case "compute.instances.scheduledDelete":
-		return "deadline"
+	case "compute.instances.delete":
+		return "ended by GCP at its deadline"
 	case "insert":
 		f, _ := ofOperation(o)
 		return clean(strings.Join(append(f.codes[:min(len(f.codes), 1)], f.message), ": "))
 	}
-	if strings.Contains(o.GetUser(), "system@google.com") {
+	if o.GetUser() == "system" || strings.Contains(o.GetUser(), "system@google.com") {
 		return "ended by GCP"
 	}
 	return "deleted"

@@ -30,7 +30,7 @@ func (p *Provider) resource(project string, r providers.CreateRequest, rec recor
 	invalid := func(err error) error {
 		return fail("create", providers.Invalid, providers.ScopeProvider, "request", "correct the task's resources", "%w", err)
 	}
-	disk, err := p.bootDisk(s, rec.labels(s.Labels))
+	disk, err := p.bootDisk(project, s, rec.labels(s.Labels))
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -82,7 +82,7 @@ func (p *Provider) resource(project string, r providers.CreateRequest, rec recor
 }
 
 // bootDisk is encrypted at rest, as every disk of GCE is, and ends with its machine.
-func (p *Provider) bootDisk(s providers.NodeSpec, labels map[string]string) (*computepb.AttachedDisk, error) {
+func (p *Provider) bootDisk(project string, s providers.NodeSpec, labels map[string]string) (*computepb.AttachedDisk, error) {
 	kind, err := diskType(s.DiskTier, s.InstanceType)
 	if err != nil {
 		return nil, err
@@ -90,6 +90,9 @@ func (p *Provider) bootDisk(s providers.NodeSpec, labels map[string]string) (*co
 	image, err := p.set.imageFor(s)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasPrefix(image, "global/") {
+		image = "projects/" + project + "/" + image
 	}
 	size := int64(s.DiskGB)
 	if size == 0 {

@@ -272,7 +272,7 @@ func (p *Provider) ensureRule(ctx context.Context, c *clients, want *computepb.F
 		return nil
 	}
 	op, err := c.firewalls.Patch(ctx, &computepb.PatchFirewallRequest{Project: project, Firewall: want.GetName(), FirewallResource: &computepb.Firewall{
-		Allowed: append(have.GetAllowed(), want.GetAllowed()...),
+		Name: want.Name, Network: want.Network, Allowed: append(have.GetAllowed(), want.GetAllowed()...),
 	}})
 	if err != nil {
 		return err
