@@ -193,6 +193,7 @@ type Capabilities struct {
 	Stop            bool          // implements Stopper
 	Shell           bool          // implements Sheller
 	MaxNodes        int           // per cluster; 0 = no limit
+	Fixed           bool          // its machines are what they are: no image, and no ports to open or close
 	PollInterval    time.Duration // pace of Describe while something is awaited; 0 = 2 s
 }
 

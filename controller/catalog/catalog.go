@@ -123,10 +123,11 @@ func (c *Catalog) Place(ctx context.Context, task *statev1.TaskSpec) (*Placement
 		offers, asked = append(offers, os...), append(asked, name)
 	}
 	reasons := slices.Clone(out.Hints)
+	out.Hints = append(out.Hints, needs(q, asked)...)
 	if len(markets) == 0 {
 		cands, more, failure := place.Rank(q, offers)
 		out.Hints = append(out.Hints, more...)
-		return answer(out, reasons, q.Rows(place.Choice{}, cands), cands, failure)
+		return answer(out, reasons, q.Rows(place.Choice{}, cands), cands, failure, task.GetBudget().GetMaxCost())
 	}
 	choice := place.Choose(q, markets)
 	cands, _, other := place.Rank(q, offers)
@@ -143,11 +144,32 @@ func (c *Catalog) Place(ctx context.Context, task *statev1.TaskSpec) (*Placement
 	}
 	out.Hints = append(out.Hints, PickNotes(choice, asked)...)
 	out.Hints = append(out.Hints, AgeNotes(books, Clouds(choice.Shown), choice.Shown, time.Now())...)
-	return answer(out, reasons, q.Rows(choice, cands), all, failure)
+	return answer(out, reasons, q.Rows(choice, cands), all, failure, task.GetBudget().GetMaxCost())
+}
+
+// needs says of what a task asks that a place does not see to.
+func needs(q place.Query, asked []string) []string {
+	var out []string
+	for _, name := range asked {
+		caps := q.Caps[name]
+		for _, r := range q.Resources {
+			if r.GetCloud() != "" && r.GetCloud() != name {
+				continue
+			}
+			if caps.Fixed && len(r.GetPorts()) > 0 {
+				out = append(out, fmt.Sprintf("%s opens no ports: %s is reached where the machine's own firewall lets it.", name, strings.Join(r.GetPorts(), ", ")))
+			}
+			if !caps.Tags && len(r.GetLabels()) > 0 {
+				out = append(out, name+" keeps no labels.")
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // answer completes a placement, or says why there is none.
-func answer(out *Placement, reasons []string, shown, all []*statev1.Candidate, failure *statev1.Failure) (*Placement, error) {
+func answer(out *Placement, reasons []string, shown, all []*statev1.Candidate, failure *statev1.Failure, maxCost float64) (*Placement, error) {
 	if failure != nil {
 		if len(reasons) > 0 {
 			failure.Message += " " + strings.TrimSuffix(reasons[0], ".") + "."
@@ -155,6 +177,9 @@ func answer(out *Placement, reasons []string, shown, all []*statev1.Candidate, f
 		return nil, &Infeasible{Failure: failure}
 	}
 	out.Candidates, out.Shown = all, shown
+	if maxCost > 0 && slices.ContainsFunc(all, (*statev1.Candidate).GetPriceUnknown) {
+		out.Hints = append(out.Hints, fmt.Sprintf("max_cost (%.2f USD) cannot be held on a machine whose price is not known: set max_duration, too.", maxCost))
+	}
 	return out, nil
 }
 

@@ -21,7 +21,7 @@ import (
 const head = "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region,AvailabilityZone,PriceDate\n"
 
 // shelfWith is a shelf with catalogues of that age.
-func shelfWith(t *testing.T, age time.Duration, books map[string]string) shelf.Shelf {
+func shelfWith(t testing.TB, age time.Duration, books map[string]string) shelf.Shelf {
 	t.Helper()
 	home := t.TempDir()
 	for cloud, rows := range books {
@@ -116,6 +116,9 @@ func TestPlaceByCatalogue(t *testing.T) {
 		{name: "an unknown price is no price", shelf: fresh, enabled: []string{"aws"},
 			task: &statev1.TaskSpec{Resources: []*statev1.Resources{{Accelerator: "H100", AcceleratorCount: 8}}},
 			want: "aws/us-east-1a/p5.48xlarge@?", shown: "aws/us-east-1/p5.48xlarge@?", hint: "A cost of - is not known"},
+		{name: "a budget needs a price", shelf: fresh, enabled: []string{"aws"},
+			task: &statev1.TaskSpec{Budget: &statev1.Budget{MaxCost: 5}, Resources: []*statev1.Resources{{Accelerator: "H100", AcceleratorCount: 8}}},
+			want: "aws/us-east-1a/p5.48xlarge@?", hint: "max_cost (5.00 USD) cannot be held"},
 		{name: "ordered", shelf: fresh, enabled: every, task: &statev1.TaskSpec{ResourcesKind: "ordered", Resources: []*statev1.Resources{
 			{Cloud: "aws", InstanceType: "p3.2xlarge", Region: "eu-west-1"}, {Cloud: "pool", Accelerator: "V100"}, {Cloud: "gcp", Cpus: 8}}},
 			want: "aws/eu-west-1a/p3.2xlarge@3.3 pool/rack/box@2.99 gcp/us-central1-a/n4-standard-8@0.39"},
@@ -126,6 +129,10 @@ func TestPlaceByCatalogue(t *testing.T) {
 			{Accelerator: "A100", AcceleratorCount: 3}, {Cloud: "pool", Accelerator: "V100"}}},
 			want: "pool/rack/box@2.99", hint: "No resource satisfying A100:3"},
 		{name: "this host when asked for", shelf: fresh, enabled: every, task: &statev1.TaskSpec{Resources: []*statev1.Resources{{Cloud: "local"}}}, want: "local/local/local@0"},
+		{name: "this host opens no ports", shelf: fresh, enabled: every, task: &statev1.TaskSpec{Resources: []*statev1.Resources{{Cloud: "local", Ports: []string{"8080"}}}},
+			want: "local/local/local@0", hint: "local opens no ports: 8080"},
+		{name: "this host takes no image", shelf: fresh, enabled: every, task: &statev1.TaskSpec{Resources: []*statev1.Resources{{Cloud: "local", Image: "docker:ubuntu"}}},
+			want: "!local takes no image_id"},
 		{name: "old prices say so", shelf: old, enabled: []string{"gcp"}, task: v100(nil),
 			want: "gcp/us-central1-a/n1-highmem-8@2.95 gcp/us-central1-b/n1-highmem-8@2.95", hint: "GCP: prices are old"},
 		{name: "built in", shelf: shelf.Shelf{Dir: t.TempDir(), Builtin: true}, enabled: []string{"aws"},

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"strings"
@@ -107,7 +108,7 @@ func (p *Provider) request(ctx context.Context, pl *place, r providers.CreateReq
 	}); err != nil {
 		return nil, err
 	}
-	zone := r.Spec.Zone
+	zone := cmp.Or(net.names[r.Spec.Zone], r.Spec.Zone) // a catalogue may have ids
 	if zone == "" {
 		if zone, err = pl.zoneOf(ctx, r.Spec.InstanceType, func(z string) bool { return net.subnets[z] != "" }); err != nil {
 			return nil, err

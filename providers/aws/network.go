@@ -22,6 +22,7 @@ import (
 type network struct {
 	vpc     string
 	subnets map[string]string // zone -> subnet
+	names   map[string]string // zones by id: use1-az1 is us-east-1a for one account, another one for the next
 	group   string            // security group of every machine
 }
 
@@ -49,7 +50,7 @@ func (p *Provider) network(ctx context.Context, pl *place, t providers.Tags) (ne
 
 // findNetwork finds the VPC and one subnet for each of its zones.
 func (p *Provider) findNetwork(ctx context.Context, pl *place) (network, error) {
-	n := network{subnets: map[string]string{}}
+	n := network{subnets: map[string]string{}, names: map[string]string{}}
 	in := &ec2.DescribeSubnetsInput{}
 	if len(p.set.subnets) > 0 {
 		in.SubnetIds = p.set.subnets
@@ -80,6 +81,7 @@ func (p *Provider) findNetwork(ctx context.Context, pl *place) (network, error) 
 		zone := sdk.ToString(s.AvailabilityZone)
 		if _, ok := n.subnets[zone]; !ok && sdk.ToString(s.VpcId) == n.vpc {
 			n.subnets[zone] = sdk.ToString(s.SubnetId)
+			n.names[sdk.ToString(s.AvailabilityZoneId)] = zone
 		}
 	}
 	if len(n.subnets) == 0 {

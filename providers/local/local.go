@@ -78,7 +78,7 @@ func (p *Provider) Name() string { return Name }
 // Capabilities: everything happens at once and is seen at once.
 func (p *Provider) Capabilities() providers.Capabilities {
 	return providers.Capabilities{
-		Idempotency: providers.IdempotencyToken, TokenLife: keepTombstones, Tags: true, Spot: true, Stop: true, DeadlineMoves: true, Shell: true,
+		Idempotency: providers.IdempotencyToken, TokenLife: keepTombstones, Tags: true, Spot: true, Stop: true, DeadlineMoves: true, Shell: true, Fixed: true,
 		PollInterval: 200 * time.Millisecond,
 	}
 }

@@ -77,7 +77,7 @@ func (p *Provider) Name() string { return Name }
 func (p *Provider) Capabilities() providers.Capabilities {
 	return providers.Capabilities{
 		Idempotency: providers.IdempotencyToken, TokenLife: keepTombstones, RequestLateness: lateness, Tags: true, Shell: true, DeadlineMoves: true,
-		PollInterval: time.Second,
+		Fixed: true, PollInterval: time.Second,
 	}
 }
 

@@ -265,6 +265,8 @@ func (m Market) places(q Query, r *statev1.Resources, mc machine) []Pick {
 		}
 		if byRegion {
 			p.Zone = ""
+		} else if r.GetZone() != "" {
+			p.Zone = r.GetZone()
 		}
 		key := [2]string{p.Region, p.Zone}
 		i, ok := at[key]
@@ -315,7 +317,15 @@ func (m Market) eachRow(q Query, r *statev1.Resources, mc machine, yield func(ro
 
 // within reports whether a row is in the region and zone that r names.
 func (m Market) within(r *statev1.Resources, row sheet.Row) bool {
-	return (r.GetRegion() == "" || strings.EqualFold(r.GetRegion(), m.Sheet.Region(row))) && (r.GetZone() == "" || strings.EqualFold(r.GetZone(), m.Sheet.Zone(row)))
+	region, zone := m.Sheet.Region(row), m.Sheet.Zone(row)
+	return (r.GetRegion() == "" || strings.EqualFold(r.GetRegion(), region)) &&
+		(r.GetZone() == "" || strings.EqualFold(r.GetZone(), zone) || m.Cloud == "aws" && mayBe(r.GetZone(), region, zone))
+}
+
+// mayBe reports whether a zone that AWS calls us-east-1a for one account, and c for another, may be the one with that id,
+// as use1-az1: a catalogue that nobody mapped to the account's names has ids.
+func mayBe(name, region, id string) bool {
+	return strings.Contains(id, "-az") && len(name) == len(region)+1 && strings.EqualFold(name[:len(region)], region)
 }
 
 func priceOf(row sheet.Row, spot bool) float64 {

@@ -22,6 +22,33 @@ func market(t testing.TB, cloud, rows string) place.Market {
 	return place.Market{Cloud: cloud, Sheet: s}
 }
 
+// TestZoneIDs: a catalogue that has ids of zones, as the published one of AWS does, serves a task that names a zone.
+func TestZoneIDs(t *testing.T) {
+	t.Parallel()
+	ms := []place.Market{market(t, "aws", `m6i.2xlarge,,,8,32,0.4,0.2,us-east-1,use1-az1,2021
+m6i.2xlarge,,,8,32,0.4,0.1,us-east-1,use1-az2,2021
+m6i.2xlarge,,,8,32,0.3,0.1,us-west-2,usw2-az1,2021
+`)}
+	for _, x := range []struct {
+		r    *statev1.Resources
+		want string // zones of the candidates
+	}{
+		{&statev1.Resources{Cloud: "aws", Region: "us-east-1"}, "use1-az1 use1-az2"},
+		{&statev1.Resources{Cloud: "aws", Region: "us-east-1", Zone: "us-east-1b"}, "us-east-1b"},
+		{&statev1.Resources{Cloud: "aws", Zone: "us-east-1b", UseSpot: true}, "us-east-1b"},
+		{&statev1.Resources{Cloud: "aws", Zone: "use1-az2"}, "use1-az2"},
+		{&statev1.Resources{Cloud: "aws", Zone: "us-west-1b"}, ""},
+	} {
+		var got []string
+		for _, c := range place.Choose(place.Query{Resources: []*statev1.Resources{x.r}}, ms).Candidates(ms) {
+			got = append(got, c.GetZone())
+		}
+		if g := strings.Join(got, " "); g != x.want {
+			t.Errorf("%v: %q, want %q", x.r, g, x.want)
+		}
+	}
+}
+
 // clouds are small, but have one of everything.
 func clouds(t testing.TB) []place.Market {
 	return []place.Market{

@@ -119,6 +119,8 @@ func (q Query) lacks(r *statev1.Resources, o Offer) string {
 		return "not in zone " + r.GetZone()
 	case pin(r.GetInstanceType(), o.InstanceType):
 		return "no instance type " + r.GetInstanceType()
+	case caps.Fixed && r.GetImage() != "":
+		return fmt.Sprintf("%s takes no image_id: its machines are what they are", o.Provider)
 	case caps.MaxNodes > 0 && int(q.NumNodes) > caps.MaxNodes:
 		return fmt.Sprintf("%s gives at most %d nodes", o.Provider, caps.MaxNodes)
 	}
