@@ -24,7 +24,7 @@ func (a *agent) Hello() *agentv1.Hello {
 	return &agentv1.Hello{
 		AgentId: id.GetAgentId(), NodeId: a.o.NodeID, BootId: a.boot, SessionNonce: randomID(),
 		MaxEpochSeen: id.GetMaxEpoch(), Facts: a.wireFacts(), Version: a.o.Version, BinarySha256: a.digest,
-		GangAddress: a.gang.Address(), GangPublicKey: a.gang.PublicKey(), AppliedSet: set, StatusSeq: seq, HandoverOk: true,
+		GangAddress: a.gang.Address(), GangPublicKey: a.gang.PublicKey(), AppliedSet: set, StatusSeq: seq, HandoverOk: true, Features: []string{"held"},
 	}
 }
 
@@ -63,6 +63,13 @@ const handshakeDisk = 30 * time.Second
 
 // Serve implements link.Agent.
 func (a *agent) Serve(ctx context.Context, s *link.Session) error {
+	if s.Ack.GetTellHeld() {
+		// The controller lost its records. What it makes of this ends the session; the next one is as usual.
+		held := &agentv1.Held{Jobs: a.sup.Held()}
+		if err := s.Send(&agentv1.AgentFrame{Frame: &agentv1.AgentFrame_Held{Held: held}}); err != nil {
+			return err
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	// One part that fails ends the session: the others wait on the stream.
 	stop := context.AfterFunc(ctx, s.Close)

@@ -76,7 +76,16 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	st, err := boltstore.Open(filepath.Join(o.Home, "state.db"), boltstore.Options{Logger: log})
+	now := time.Now()
+	me, lost, err := who(o.Home, now)
+	if err != nil {
+		return err
+	}
+	if lost {
+		log.Warn("the store is gone; a new one is made for the same installation: sky gc --adopt rebuilds what its machines tell", "installation", me.installation)
+	}
+	// A store that is made now begins its epochs with the time: agents refuse those lower than what they have seen.
+	st, err := boltstore.Open(filepath.Join(o.Home, "state.db"), boltstore.Options{Installation: me.installation, FirstEpoch: uint64(now.Unix()), Logger: log})
 	if err != nil {
 		return err
 	}
@@ -85,7 +94,13 @@ func Run(ctx context.Context, o Options) error {
 			log.Error("close the store", "err", err)
 		}
 	}()
-	d := &daemon{o: o, log: log, store: st, reg: newRegistry(o.Home, o.Providers, conf, o.Getenv)}
+	if err := st.View(ctx, func(tx store.Tx) error { me.installation = tx.Installation(); return nil }); err != nil {
+		return fmt.Errorf("read the installation: %w", err)
+	}
+	if err := me.write(o.Home); err != nil {
+		return err
+	}
+	d := &daemon{o: o, me: me, log: log, store: st, reg: newRegistry(o.Home, o.Providers, conf, o.Getenv)}
 	return d.run(ctx)
 }
 
@@ -113,6 +128,7 @@ func lockHome(home string) (*os.File, error) {
 
 type daemon struct {
 	o     Options
+	me    identity
 	log   *slog.Logger
 	store *boltstore.Store
 	reg   *registry
@@ -155,7 +171,7 @@ func (d *daemon) run(ctx context.Context) error {
 	shipper := ship.New(o.Payload, d.log)
 	loop := reconcile.New(reconcile.Options{Store: d.store, Providers: d.reg, Shipper: shipper, Connector: fl, Dial: shipper.Dial, Keys: nodeKeys(sealer, d.log),
 		Policy: plan.Policy{}, Crash: crasher(o.CrashAt), Log: d.log})
-	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Log: d.log})
+	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Made: d.me.made, Log: d.log})
 	swept := make(chan struct{})
 	var once sync.Once
 	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg, shelf.Home(o.Home)),

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -278,6 +279,26 @@ func (s *Supervisor) Jobs() iter.Seq2[*agentv1.Assignment, []*agentv1.StreamEnd]
 			}
 		}
 	}
+}
+
+// Held is what is here of every job whose evidence is not safe elsewhere, by number.
+func (s *Supervisor) Held() []*agentv1.HeldJob {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*job, 0, len(s.jobs))
+	for _, j := range s.jobs {
+		all = append(all, j)
+	}
+	slices.SortFunc(all, byNumber)
+	out := make([]*agentv1.HeldJob, 0, len(all))
+	for _, j := range all {
+		h := &agentv1.HeldJob{Assignment: proto.CloneOf(j.a), Phase: j.phase, StartedMs: j.started, Ended: j.ended}
+		if j.ended {
+			h.ExitCode, h.Signal, h.Failure = j.report.GetExitCode(), j.report.GetSignal(), j.report.GetFailure()
+		}
+		out = append(out, h)
+	}
+	return out
 }
 
 // Idle is how long no job has been here, 0 while one is.

@@ -157,7 +157,7 @@ func matchAccelerator(have, want string) bool {
 
 // Gc compares what the providers show with what the store knows.
 func (s *Server) Gc(ctx context.Context, r *controlv1.GcRequest) (*controlv1.GcResponse, error) {
-	out, err := s.o.Sweeper.Gc(ctx, r.GetDelete())
+	out, err := s.o.Sweeper.Gc(ctx, r)
 	if err != nil {
 		return nil, s.reply("look for orphans", err)
 	}

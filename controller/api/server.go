@@ -51,7 +51,7 @@ type Placer interface {
 
 // Sweeper compares what the providers show with what the store knows.
 type Sweeper interface {
-	Gc(ctx context.Context, del bool) (*controlv1.GcResponse, error)
+	Gc(ctx context.Context, r *controlv1.GcRequest) (*controlv1.GcResponse, error)
 }
 
 // Options are what a Server needs. Every field is required unless it says otherwise.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -36,6 +37,7 @@ type session struct {
 	once sync.Once
 	err  error // why it ended, first cause
 
+	adopting bool // the agent is to tell what it holds, and no more
 	recorded bool // the store says that it is open; set before anything else can end it
 	hello    *agentv1.Hello
 	stream   agentv1.Gateway_SessionServer
@@ -120,6 +122,11 @@ func (s *session) Session(stream agentv1.Gateway_SessionServer) error {
 		defer func() { _ = s.lis.conn.Close() }() // after the refusal was sent or the attempt was made
 		return status.Error(codes.FailedPrecondition, err.Error())
 	}
+	if s.adopting {
+		s.fail(s.adopt())
+		_ = s.lis.conn.Close()
+		return s.err
+	}
 	g, ctx := errgroup.WithContext(stream.Context())
 	// One part that fails ends the session: the others wait on the stream.
 	stop := context.AfterFunc(ctx, func() { _ = s.lis.conn.Close() })
@@ -165,6 +172,8 @@ func (s *session) handshake(ctx context.Context) error {
 			return err
 		}
 	}
+	s.adopting = n.GetAdopting() && slices.Contains(h.GetFeatures(), canTell)
+	ack.TellHeld = s.adopting
 	if ack.Cursors, err = s.cursors(ctx); err != nil {
 		return err
 	}

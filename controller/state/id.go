@@ -36,6 +36,15 @@ func DeriveID(now time.Time, parts ...string) string {
 	return strings.ToLower(id.String())
 }
 
+// IDTime is when an id was made, to the millisecond; false = it is no id.
+func IDTime(id string) (time.Time, bool) {
+	u, err := ulid.ParseStrict(strings.ToUpper(id))
+	if err != nil {
+		return time.Time{}, false
+	}
+	return ulid.Time(u.Time()), true
+}
+
 // Token is the idempotency token of one attempt to create a node: the same on every retry of the attempt, different
 // for every other attempt, and computable again from the node alone should the store be lost (rule R2).
 func Token(installation, nodeID string, attempt int32) string {

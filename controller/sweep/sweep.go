@@ -11,7 +11,6 @@ import (
 
 	"aloft/controller/state"
 	"aloft/controller/store"
-	controlv1 "aloft/proto/sky/control/v1"
 	statev1 "aloft/proto/sky/state/v1"
 	"aloft/providers"
 )
@@ -32,6 +31,9 @@ type Options struct {
 	Every     time.Duration // pace of Run; 0 = 10 min
 	Keep      time.Duration // released intents are kept this long; 0 = 8 days, longer than any place remembers tokens
 	Seed      uint64        // of the jitter
+	// Made is when the store was made, where it was made anew after one was lost: machines older than that are reported, and
+	// deleted or adopted only when somebody asks for it.
+	Made time.Time
 	// Owns decides; nil = Owned. Simulations put wrong rules here to prove that they would notice.
 	Owns func(in *statev1.Intent, i providers.Instance) bool
 	Log  *slog.Logger // nil = none
@@ -45,7 +47,9 @@ type Orphan struct {
 	Provider string
 	Instance providers.Instance
 	Reason   string
+	Foreign  bool // of another installation
 	Deleted  bool
+	Adopted  bool
 	Err      error
 }
 
@@ -196,6 +200,8 @@ func (s *Sweeper) place(ctx context.Context, name, installation string, remove b
 				r.Owned++
 			case time.Since(in.Created) <= s.o.Grace:
 				r.Young++
+			case in.Created.Before(s.o.Made):
+				orphans = append(orphans, Orphan{Provider: name, Instance: in, Reason: "older than the store: sky gc --adopt takes it over"})
 			default:
 				orphans = append(orphans, Orphan{Provider: name, Instance: in, Reason: reason(intent, in)})
 			}
@@ -206,7 +212,7 @@ func (s *Sweeper) place(ctx context.Context, name, installation string, remove b
 		return fmt.Errorf("read intents: %w", err)
 	}
 	for _, o := range orphans {
-		if remove {
+		if remove && !o.Instance.Created.Before(s.o.Made) {
 			o.Err = p.Delete(ctx, o.Instance.InstanceRef)
 			o.Deleted = o.Err == nil
 		}
@@ -223,27 +229,4 @@ func reason(in *statev1.Intent, i providers.Instance) string {
 		return "its node was given up"
 	}
 	return "its node is bound to " + in.GetInstanceId() + ", not to " + i.ID
-}
-
-// Gc sweeps on behalf of `sky gc`.
-func (s *Sweeper) Gc(ctx context.Context, remove bool) (*controlv1.GcResponse, error) {
-	r, err := s.Sweep(ctx, remove)
-	if err != nil && len(r.Errors) == 0 {
-		return nil, err
-	}
-	out := &controlv1.GcResponse{Instances: int32(r.Instances), Owned: int32(r.Owned)}
-	for _, err := range r.Errors {
-		out.Errors = append(out.Errors, err.Error())
-	}
-	for _, o := range r.Orphans {
-		row := &controlv1.Orphan{
-			Provider: o.Provider, Region: o.Instance.Region, InstanceId: o.Instance.ID, NodeId: o.Instance.Tags.NodeID,
-			ClusterName: o.Instance.Tags.ClusterName, CreatedMs: o.Instance.Created.UnixMilli(), Reason: o.Reason, Deleted: o.Deleted,
-		}
-		if o.Err != nil {
-			row.Failure = &statev1.Failure{Kind: statev1.FailureKind_INFRA, Scope: "provider", Code: providers.KindOf(o.Err).String(), Message: o.Err.Error()}
-		}
-		out.Orphans = append(out.Orphans, row)
-	}
-	return out, nil
 }

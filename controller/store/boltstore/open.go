@@ -235,6 +235,7 @@ func fill(btx *bolt.Tx, o Options, now time.Time) error {
 		{metaCreated, be64(uint64(now.UnixMilli()))},
 		{metaSchema, be64(schema)},
 		{metaRev, be64(0)},
+		{metaEpoch, be64(o.FirstEpoch)},
 	} {
 		if err := meta.Put([]byte(kv.k), []byte(kv.v)); err != nil {
 			return err

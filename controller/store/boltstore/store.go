@@ -30,6 +30,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Installation is the id of a store that is made now; "" = a random UUID.
 	Installation string
+	// FirstEpoch is the writer epoch before that of a store that is made now; 0 = epochs begin with 1.
+	FirstEpoch uint64
 	// KeepEvents is how many events are kept; 0 = 100,000.
 	KeepEvents int
 	// KeepFor is how long events are kept; 0 = 7 days.

@@ -36,6 +36,7 @@ type AgentFrame struct {
 	//	*AgentFrame_Accepted
 	//	*AgentFrame_Autostopping
 	//	*AgentFrame_Unsupported
+	//	*AgentFrame_Held
 	Frame         isAgentFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -132,6 +133,15 @@ func (x *AgentFrame) GetUnsupported() *Unsupported {
 	return nil
 }
 
+func (x *AgentFrame) GetHeld() *Held {
+	if x != nil {
+		if x, ok := x.Frame.(*AgentFrame_Held); ok {
+			return x.Held
+		}
+	}
+	return nil
+}
+
 type isAgentFrame_Frame interface {
 	isAgentFrame_Frame()
 }
@@ -160,6 +170,10 @@ type AgentFrame_Unsupported struct {
 	Unsupported *Unsupported `protobuf:"bytes,6,opt,name=unsupported,proto3,oneof"`
 }
 
+type AgentFrame_Held struct {
+	Held *Held `protobuf:"bytes,7,opt,name=held,proto3,oneof"`
+}
+
 func (*AgentFrame_Hello) isAgentFrame_Frame() {}
 
 func (*AgentFrame_Status) isAgentFrame_Frame() {}
@@ -171,6 +185,146 @@ func (*AgentFrame_Accepted) isAgentFrame_Frame() {}
 func (*AgentFrame_Autostopping) isAgentFrame_Frame() {}
 
 func (*AgentFrame_Unsupported) isAgentFrame_Frame() {}
+
+func (*AgentFrame_Held) isAgentFrame_Frame() {}
+
+// Held is what the agent has, told to a controller that lost its records (HelloAck.tell_held).
+type Held struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Jobs          []*HeldJob             `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Held) GetJobs() []*HeldJob {
+	if x != nil {
+		return x.Jobs
+	}
+	return nil
+}
+
+// HeldJob is a job's part on this node, as it stands.
+type HeldJob struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Assignment    *Assignment            `protobuf:"bytes,1,opt,name=assignment,proto3" json:"assignment,omitempty"` // without secrets; without the task once it has ended
+	Phase         v1.RankPhase           `protobuf:"varint,2,opt,name=phase,proto3,enum=sky.state.v1.RankPhase" json:"phase,omitempty"`
+	StartedMs     int64                  `protobuf:"varint,3,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
+	Ended         bool                   `protobuf:"varint,4,opt,name=ended,proto3" json:"ended,omitempty"` // exit_code, signal and failure are its verdict
+	ExitCode      int32                  `protobuf:"varint,5,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Signal        int32                  `protobuf:"varint,6,opt,name=signal,proto3" json:"signal,omitempty"`
+	Failure       *v1.Failure            `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldJob) Reset() {
+	*x = HeldJob{}
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldJob) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldJob) ProtoMessage() {}
+
+func (x *HeldJob) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldJob.ProtoReflect.Descriptor instead.
+func (*HeldJob) Descriptor() ([]byte, []int) {
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HeldJob) GetAssignment() *Assignment {
+	if x != nil {
+		return x.Assignment
+	}
+	return nil
+}
+
+func (x *HeldJob) GetPhase() v1.RankPhase {
+	if x != nil {
+		return x.Phase
+	}
+	return v1.RankPhase(0)
+}
+
+func (x *HeldJob) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *HeldJob) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *HeldJob) GetExitCode() int32 {
+	if x != nil {
+		return x.ExitCode
+	}
+	return 0
+}
+
+func (x *HeldJob) GetSignal() int32 {
+	if x != nil {
+		return x.Signal
+	}
+	return 0
+}
+
+func (x *HeldJob) GetFailure() *v1.Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
 
 type Facts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -188,7 +342,7 @@ type Facts struct {
 
 func (x *Facts) Reset() {
 	*x = Facts{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[1]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +354,7 @@ func (x *Facts) String() string {
 func (*Facts) ProtoMessage() {}
 
 func (x *Facts) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[1]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +367,7 @@ func (x *Facts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Facts.ProtoReflect.Descriptor instead.
 func (*Facts) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{1}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Facts) GetOs() string {
@@ -285,7 +439,7 @@ type Gpu struct {
 
 func (x *Gpu) Reset() {
 	*x = Gpu{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[2]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -297,7 +451,7 @@ func (x *Gpu) String() string {
 func (*Gpu) ProtoMessage() {}
 
 func (x *Gpu) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[2]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -310,7 +464,7 @@ func (x *Gpu) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gpu.ProtoReflect.Descriptor instead.
 func (*Gpu) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{2}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Gpu) GetIndex() int32 {
@@ -360,7 +514,7 @@ type StreamEnd struct {
 
 func (x *StreamEnd) Reset() {
 	*x = StreamEnd{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[3]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +526,7 @@ func (x *StreamEnd) String() string {
 func (*StreamEnd) ProtoMessage() {}
 
 func (x *StreamEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[3]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +539,7 @@ func (x *StreamEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamEnd.ProtoReflect.Descriptor instead.
 func (*StreamEnd) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StreamEnd) GetStream() *StreamKey {
@@ -433,7 +587,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[4]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +599,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[4]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +612,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Hello) GetProtocol() int32 {
@@ -599,7 +753,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[5]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +765,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[5]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +778,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Status) GetSeq() uint64 {
@@ -766,7 +920,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[6]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +932,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[6]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +945,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Heartbeat) GetN() uint64 {
@@ -839,7 +993,7 @@ type Accepted struct {
 
 func (x *Accepted) Reset() {
 	*x = Accepted{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1005,7 @@ func (x *Accepted) String() string {
 func (*Accepted) ProtoMessage() {}
 
 func (x *Accepted) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1018,7 @@ func (x *Accepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
 func (*Accepted) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Accepted) GetSetId() string {
@@ -892,7 +1046,7 @@ type Autostopping struct {
 
 func (x *Autostopping) Reset() {
 	*x = Autostopping{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1058,7 @@ func (x *Autostopping) String() string {
 func (*Autostopping) ProtoMessage() {}
 
 func (x *Autostopping) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1071,7 @@ func (x *Autostopping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Autostopping.ProtoReflect.Descriptor instead.
 func (*Autostopping) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Autostopping) GetDown() bool {
@@ -950,7 +1104,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -962,7 +1116,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -975,7 +1129,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Unsupported) GetField() string {
@@ -1003,7 +1157,7 @@ type ControllerFrame struct {
 
 func (x *ControllerFrame) Reset() {
 	*x = ControllerFrame{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1169,7 @@ func (x *ControllerFrame) String() string {
 func (*ControllerFrame) ProtoMessage() {}
 
 func (x *ControllerFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1182,7 @@ func (x *ControllerFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControllerFrame.ProtoReflect.Descriptor instead.
 func (*ControllerFrame) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ControllerFrame) GetFrame() isControllerFrame_Frame {
@@ -1161,13 +1315,14 @@ type HelloAck struct {
 	ClusterId     string                 `protobuf:"bytes,10,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	ClusterName   string                 `protobuf:"bytes,11,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
 	Installation  string                 `protobuf:"bytes,12,opt,name=installation,proto3" json:"installation,omitempty"`
+	TellHeld      bool                   `protobuf:"varint,13,opt,name=tell_held,json=tellHeld,proto3" json:"tell_held,omitempty"` // feature "held": a Held frame comes first, and the session begins anew after it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HelloAck) Reset() {
 	*x = HelloAck{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1334,7 @@ func (x *HelloAck) String() string {
 func (*HelloAck) ProtoMessage() {}
 
 func (x *HelloAck) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1347,7 @@ func (x *HelloAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloAck.ProtoReflect.Descriptor instead.
 func (*HelloAck) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HelloAck) GetEpoch() uint64 {
@@ -1279,6 +1434,13 @@ func (x *HelloAck) GetInstallation() string {
 	return ""
 }
 
+func (x *HelloAck) GetTellHeld() bool {
+	if x != nil {
+		return x.TellHeld
+	}
+	return false
+}
+
 type Cursor struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stream        *StreamKey             `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
@@ -1289,7 +1451,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +1463,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +1476,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Cursor) GetStream() *StreamKey {
@@ -1349,7 +1511,7 @@ type NodePolicy struct {
 
 func (x *NodePolicy) Reset() {
 	*x = NodePolicy{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1523,7 @@ func (x *NodePolicy) String() string {
 func (*NodePolicy) ProtoMessage() {}
 
 func (x *NodePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1536,7 @@ func (x *NodePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodePolicy.ProtoReflect.Descriptor instead.
 func (*NodePolicy) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NodePolicy) GetAutostop() *v1.Autostop {
@@ -1456,7 +1618,7 @@ type AssignmentSet struct {
 
 func (x *AssignmentSet) Reset() {
 	*x = AssignmentSet{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1630,7 @@ func (x *AssignmentSet) String() string {
 func (*AssignmentSet) ProtoMessage() {}
 
 func (x *AssignmentSet) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1643,7 @@ func (x *AssignmentSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignmentSet.ProtoReflect.Descriptor instead.
 func (*AssignmentSet) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AssignmentSet) GetSetId() string {
@@ -1546,7 +1708,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1720,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[15]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1733,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Peer) GetSlot() int32 {
@@ -1635,7 +1797,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1809,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[16]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1822,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Assignment) GetJobId() string {
@@ -1791,7 +1953,7 @@ type StatusAck struct {
 
 func (x *StatusAck) Reset() {
 	*x = StatusAck{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1965,7 @@ func (x *StatusAck) String() string {
 func (*StatusAck) ProtoMessage() {}
 
 func (x *StatusAck) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[17]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +1978,7 @@ func (x *StatusAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAck.ProtoReflect.Descriptor instead.
 func (*StatusAck) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StatusAck) GetSeq() uint64 {
@@ -1836,7 +1998,7 @@ type Upgrade struct {
 
 func (x *Upgrade) Reset() {
 	*x = Upgrade{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2010,7 @@ func (x *Upgrade) String() string {
 func (*Upgrade) ProtoMessage() {}
 
 func (x *Upgrade) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[18]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2023,7 @@ func (x *Upgrade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upgrade.ProtoReflect.Descriptor instead.
 func (*Upgrade) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Upgrade) GetSha256() string {
@@ -1887,7 +2049,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1899,7 +2061,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[19]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1912,7 +2074,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Drain) GetReason() string {
@@ -1934,7 +2096,7 @@ type StreamKey struct {
 
 func (x *StreamKey) Reset() {
 	*x = StreamKey{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2108,7 @@ func (x *StreamKey) String() string {
 func (*StreamKey) ProtoMessage() {}
 
 func (x *StreamKey) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[20]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2121,7 @@ func (x *StreamKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamKey.ProtoReflect.Descriptor instead.
 func (*StreamKey) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *StreamKey) GetJobId() string {
@@ -2003,7 +2165,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2177,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[21]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2190,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *LogChunk) GetStream() *StreamKey {
@@ -2071,7 +2233,7 @@ type LogRecord struct {
 
 func (x *LogRecord) Reset() {
 	*x = LogRecord{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2245,7 @@ func (x *LogRecord) String() string {
 func (*LogRecord) ProtoMessage() {}
 
 func (x *LogRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[22]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2258,7 @@ func (x *LogRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogRecord.ProtoReflect.Descriptor instead.
 func (*LogRecord) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogRecord) GetAtMs() int64 {
@@ -2140,7 +2302,7 @@ type LogAck struct {
 
 func (x *LogAck) Reset() {
 	*x = LogAck{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[23]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2314,7 @@ func (x *LogAck) String() string {
 func (*LogAck) ProtoMessage() {}
 
 func (x *LogAck) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[23]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2327,7 @@ func (x *LogAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogAck.ProtoReflect.Descriptor instead.
 func (*LogAck) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LogAck) GetStream() *StreamKey {
@@ -2213,7 +2375,7 @@ type FetchBlobRequest struct {
 
 func (x *FetchBlobRequest) Reset() {
 	*x = FetchBlobRequest{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[24]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2387,7 @@ func (x *FetchBlobRequest) String() string {
 func (*FetchBlobRequest) ProtoMessage() {}
 
 func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[24]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2400,7 @@ func (x *FetchBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchBlobRequest.ProtoReflect.Descriptor instead.
 func (*FetchBlobRequest) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FetchBlobRequest) GetSha256() string {
@@ -2265,7 +2427,7 @@ type BlobChunk struct {
 
 func (x *BlobChunk) Reset() {
 	*x = BlobChunk{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[25]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +2439,7 @@ func (x *BlobChunk) String() string {
 func (*BlobChunk) ProtoMessage() {}
 
 func (x *BlobChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[25]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +2452,7 @@ func (x *BlobChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobChunk.ProtoReflect.Descriptor instead.
 func (*BlobChunk) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BlobChunk) GetData() []byte {
@@ -2319,7 +2481,7 @@ type ResultPart struct {
 
 func (x *ResultPart) Reset() {
 	*x = ResultPart{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[26]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2331,7 +2493,7 @@ func (x *ResultPart) String() string {
 func (*ResultPart) ProtoMessage() {}
 
 func (x *ResultPart) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[26]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2344,7 +2506,7 @@ func (x *ResultPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultPart.ProtoReflect.Descriptor instead.
 func (*ResultPart) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResultPart) GetJobId() string {
@@ -2384,7 +2546,7 @@ type ResultAck struct {
 
 func (x *ResultAck) Reset() {
 	*x = ResultAck{}
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[27]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2558,7 @@ func (x *ResultAck) String() string {
 func (*ResultAck) ProtoMessage() {}
 
 func (x *ResultAck) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_agent_v1_agent_proto_msgTypes[27]
+	mi := &file_sky_agent_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2571,7 @@ func (x *ResultAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultAck.ProtoReflect.Descriptor instead.
 func (*ResultAck) Descriptor() ([]byte, []int) {
-	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_sky_agent_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ResultAck) GetSha256() string {
@@ -2423,7 +2585,7 @@ var File_sky_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x18sky/agent/v1/agent.proto\x12\fsky.agent.v1\x1a\x18sky/state/v1/state.proto\"\xe2\x02\n" +
+	"\x18sky/agent/v1/agent.proto\x12\fsky.agent.v1\x1a\x18sky/state/v1/state.proto\"\x8c\x03\n" +
 	"\n" +
 	"AgentFrame\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x13.sky.agent.v1.HelloH\x00R\x05hello\x12.\n" +
@@ -2431,8 +2593,22 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\theartbeat\x18\x03 \x01(\v2\x17.sky.agent.v1.HeartbeatH\x00R\theartbeat\x124\n" +
 	"\baccepted\x18\x04 \x01(\v2\x16.sky.agent.v1.AcceptedH\x00R\baccepted\x12@\n" +
 	"\fautostopping\x18\x05 \x01(\v2\x1a.sky.agent.v1.AutostoppingH\x00R\fautostopping\x12=\n" +
-	"\vunsupported\x18\x06 \x01(\v2\x19.sky.agent.v1.UnsupportedH\x00R\vunsupportedB\a\n" +
-	"\x05frame\"\xd5\x01\n" +
+	"\vunsupported\x18\x06 \x01(\v2\x19.sky.agent.v1.UnsupportedH\x00R\vunsupported\x12(\n" +
+	"\x04held\x18\a \x01(\v2\x12.sky.agent.v1.HeldH\x00R\x04heldB\a\n" +
+	"\x05frame\"1\n" +
+	"\x04Held\x12)\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x15.sky.agent.v1.HeldJobR\x04jobs\"\x8d\x02\n" +
+	"\aHeldJob\x128\n" +
+	"\n" +
+	"assignment\x18\x01 \x01(\v2\x18.sky.agent.v1.AssignmentR\n" +
+	"assignment\x12-\n" +
+	"\x05phase\x18\x02 \x01(\x0e2\x17.sky.state.v1.RankPhaseR\x05phase\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\x03 \x01(\x03R\tstartedMs\x12\x14\n" +
+	"\x05ended\x18\x04 \x01(\bR\x05ended\x12\x1b\n" +
+	"\texit_code\x18\x05 \x01(\x05R\bexitCode\x12\x16\n" +
+	"\x06signal\x18\x06 \x01(\x05R\x06signal\x12/\n" +
+	"\afailure\x18\a \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xd5\x01\n" +
 	"\x05Facts\x12\x0e\n" +
 	"\x02os\x18\x01 \x01(\tR\x02os\x12\x12\n" +
 	"\x04arch\x18\x02 \x01(\tR\x04arch\x12\x12\n" +
@@ -2522,7 +2698,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\x06policy\x18\x05 \x01(\v2\x18.sky.agent.v1.NodePolicyH\x00R\x06policy\x12=\n" +
 	"\vunsupported\x18\x06 \x01(\v2\x19.sky.agent.v1.UnsupportedH\x00R\vunsupported\x12+\n" +
 	"\x05drain\x18\a \x01(\v2\x13.sky.agent.v1.DrainH\x00R\x05drainB\a\n" +
-	"\x05frame\"\x8f\x03\n" +
+	"\x05frame\"\xac\x03\n" +
 	"\bHelloAck\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12!\n" +
 	"\fheartbeat_ms\x18\x02 \x01(\x03R\vheartbeatMs\x12\x19\n" +
@@ -2538,7 +2714,8 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"cluster_id\x18\n" +
 	" \x01(\tR\tclusterId\x12!\n" +
 	"\fcluster_name\x18\v \x01(\tR\vclusterName\x12\"\n" +
-	"\finstallation\x18\f \x01(\tR\finstallation\"Q\n" +
+	"\finstallation\x18\f \x01(\tR\finstallation\x12\x1b\n" +
+	"\ttell_held\x18\r \x01(\bR\btellHeld\"Q\n" +
 	"\x06Cursor\x12/\n" +
 	"\x06stream\x18\x01 \x01(\v2\x17.sky.agent.v1.StreamKeyR\x06stream\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\xcd\x02\n" +
@@ -2655,95 +2832,102 @@ func file_sky_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_sky_agent_v1_agent_proto_rawDescData
 }
 
-var file_sky_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_sky_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_sky_agent_v1_agent_proto_goTypes = []any{
 	(*AgentFrame)(nil),       // 0: sky.agent.v1.AgentFrame
-	(*Facts)(nil),            // 1: sky.agent.v1.Facts
-	(*Gpu)(nil),              // 2: sky.agent.v1.Gpu
-	(*StreamEnd)(nil),        // 3: sky.agent.v1.StreamEnd
-	(*Hello)(nil),            // 4: sky.agent.v1.Hello
-	(*Status)(nil),           // 5: sky.agent.v1.Status
-	(*Heartbeat)(nil),        // 6: sky.agent.v1.Heartbeat
-	(*Accepted)(nil),         // 7: sky.agent.v1.Accepted
-	(*Autostopping)(nil),     // 8: sky.agent.v1.Autostopping
-	(*Unsupported)(nil),      // 9: sky.agent.v1.Unsupported
-	(*ControllerFrame)(nil),  // 10: sky.agent.v1.ControllerFrame
-	(*HelloAck)(nil),         // 11: sky.agent.v1.HelloAck
-	(*Cursor)(nil),           // 12: sky.agent.v1.Cursor
-	(*NodePolicy)(nil),       // 13: sky.agent.v1.NodePolicy
-	(*AssignmentSet)(nil),    // 14: sky.agent.v1.AssignmentSet
-	(*Peer)(nil),             // 15: sky.agent.v1.Peer
-	(*Assignment)(nil),       // 16: sky.agent.v1.Assignment
-	(*StatusAck)(nil),        // 17: sky.agent.v1.StatusAck
-	(*Upgrade)(nil),          // 18: sky.agent.v1.Upgrade
-	(*Drain)(nil),            // 19: sky.agent.v1.Drain
-	(*StreamKey)(nil),        // 20: sky.agent.v1.StreamKey
-	(*LogChunk)(nil),         // 21: sky.agent.v1.LogChunk
-	(*LogRecord)(nil),        // 22: sky.agent.v1.LogRecord
-	(*LogAck)(nil),           // 23: sky.agent.v1.LogAck
-	(*FetchBlobRequest)(nil), // 24: sky.agent.v1.FetchBlobRequest
-	(*BlobChunk)(nil),        // 25: sky.agent.v1.BlobChunk
-	(*ResultPart)(nil),       // 26: sky.agent.v1.ResultPart
-	(*ResultAck)(nil),        // 27: sky.agent.v1.ResultAck
-	nil,                      // 28: sky.agent.v1.Status.MetricsEntry
-	nil,                      // 29: sky.agent.v1.Assignment.SecretsEntry
-	(v1.RankPhase)(0),        // 30: sky.state.v1.RankPhase
-	(*v1.Failure)(nil),       // 31: sky.state.v1.Failure
-	(*v1.SuiteResult)(nil),   // 32: sky.state.v1.SuiteResult
-	(*v1.StoredFile)(nil),    // 33: sky.state.v1.StoredFile
-	(*v1.Autostop)(nil),      // 34: sky.state.v1.Autostop
-	(*v1.Budget)(nil),        // 35: sky.state.v1.Budget
-	(*v1.TaskSpec)(nil),      // 36: sky.state.v1.TaskSpec
+	(*Held)(nil),             // 1: sky.agent.v1.Held
+	(*HeldJob)(nil),          // 2: sky.agent.v1.HeldJob
+	(*Facts)(nil),            // 3: sky.agent.v1.Facts
+	(*Gpu)(nil),              // 4: sky.agent.v1.Gpu
+	(*StreamEnd)(nil),        // 5: sky.agent.v1.StreamEnd
+	(*Hello)(nil),            // 6: sky.agent.v1.Hello
+	(*Status)(nil),           // 7: sky.agent.v1.Status
+	(*Heartbeat)(nil),        // 8: sky.agent.v1.Heartbeat
+	(*Accepted)(nil),         // 9: sky.agent.v1.Accepted
+	(*Autostopping)(nil),     // 10: sky.agent.v1.Autostopping
+	(*Unsupported)(nil),      // 11: sky.agent.v1.Unsupported
+	(*ControllerFrame)(nil),  // 12: sky.agent.v1.ControllerFrame
+	(*HelloAck)(nil),         // 13: sky.agent.v1.HelloAck
+	(*Cursor)(nil),           // 14: sky.agent.v1.Cursor
+	(*NodePolicy)(nil),       // 15: sky.agent.v1.NodePolicy
+	(*AssignmentSet)(nil),    // 16: sky.agent.v1.AssignmentSet
+	(*Peer)(nil),             // 17: sky.agent.v1.Peer
+	(*Assignment)(nil),       // 18: sky.agent.v1.Assignment
+	(*StatusAck)(nil),        // 19: sky.agent.v1.StatusAck
+	(*Upgrade)(nil),          // 20: sky.agent.v1.Upgrade
+	(*Drain)(nil),            // 21: sky.agent.v1.Drain
+	(*StreamKey)(nil),        // 22: sky.agent.v1.StreamKey
+	(*LogChunk)(nil),         // 23: sky.agent.v1.LogChunk
+	(*LogRecord)(nil),        // 24: sky.agent.v1.LogRecord
+	(*LogAck)(nil),           // 25: sky.agent.v1.LogAck
+	(*FetchBlobRequest)(nil), // 26: sky.agent.v1.FetchBlobRequest
+	(*BlobChunk)(nil),        // 27: sky.agent.v1.BlobChunk
+	(*ResultPart)(nil),       // 28: sky.agent.v1.ResultPart
+	(*ResultAck)(nil),        // 29: sky.agent.v1.ResultAck
+	nil,                      // 30: sky.agent.v1.Status.MetricsEntry
+	nil,                      // 31: sky.agent.v1.Assignment.SecretsEntry
+	(v1.RankPhase)(0),        // 32: sky.state.v1.RankPhase
+	(*v1.Failure)(nil),       // 33: sky.state.v1.Failure
+	(*v1.SuiteResult)(nil),   // 34: sky.state.v1.SuiteResult
+	(*v1.StoredFile)(nil),    // 35: sky.state.v1.StoredFile
+	(*v1.Autostop)(nil),      // 36: sky.state.v1.Autostop
+	(*v1.Budget)(nil),        // 37: sky.state.v1.Budget
+	(*v1.TaskSpec)(nil),      // 38: sky.state.v1.TaskSpec
 }
 var file_sky_agent_v1_agent_proto_depIdxs = []int32{
-	4,  // 0: sky.agent.v1.AgentFrame.hello:type_name -> sky.agent.v1.Hello
-	5,  // 1: sky.agent.v1.AgentFrame.status:type_name -> sky.agent.v1.Status
-	6,  // 2: sky.agent.v1.AgentFrame.heartbeat:type_name -> sky.agent.v1.Heartbeat
-	7,  // 3: sky.agent.v1.AgentFrame.accepted:type_name -> sky.agent.v1.Accepted
-	8,  // 4: sky.agent.v1.AgentFrame.autostopping:type_name -> sky.agent.v1.Autostopping
-	9,  // 5: sky.agent.v1.AgentFrame.unsupported:type_name -> sky.agent.v1.Unsupported
-	2,  // 6: sky.agent.v1.Facts.gpus:type_name -> sky.agent.v1.Gpu
-	20, // 7: sky.agent.v1.StreamEnd.stream:type_name -> sky.agent.v1.StreamKey
-	1,  // 8: sky.agent.v1.Hello.facts:type_name -> sky.agent.v1.Facts
-	30, // 9: sky.agent.v1.Status.phase:type_name -> sky.state.v1.RankPhase
-	31, // 10: sky.agent.v1.Status.failure:type_name -> sky.state.v1.Failure
-	32, // 11: sky.agent.v1.Status.suites:type_name -> sky.state.v1.SuiteResult
-	33, // 12: sky.agent.v1.Status.files:type_name -> sky.state.v1.StoredFile
-	28, // 13: sky.agent.v1.Status.metrics:type_name -> sky.agent.v1.Status.MetricsEntry
-	3,  // 14: sky.agent.v1.Status.streams:type_name -> sky.agent.v1.StreamEnd
-	11, // 15: sky.agent.v1.ControllerFrame.hello_ack:type_name -> sky.agent.v1.HelloAck
-	14, // 16: sky.agent.v1.ControllerFrame.assignments:type_name -> sky.agent.v1.AssignmentSet
-	17, // 17: sky.agent.v1.ControllerFrame.status_ack:type_name -> sky.agent.v1.StatusAck
-	18, // 18: sky.agent.v1.ControllerFrame.upgrade:type_name -> sky.agent.v1.Upgrade
-	13, // 19: sky.agent.v1.ControllerFrame.policy:type_name -> sky.agent.v1.NodePolicy
-	9,  // 20: sky.agent.v1.ControllerFrame.unsupported:type_name -> sky.agent.v1.Unsupported
-	19, // 21: sky.agent.v1.ControllerFrame.drain:type_name -> sky.agent.v1.Drain
-	12, // 22: sky.agent.v1.HelloAck.cursors:type_name -> sky.agent.v1.Cursor
-	20, // 23: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
-	34, // 24: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
-	35, // 25: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
-	15, // 26: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
-	16, // 27: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
-	15, // 28: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
-	36, // 29: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
-	29, // 30: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
-	20, // 31: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
-	22, // 32: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
-	20, // 33: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
-	33, // 34: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
-	0,  // 35: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
-	21, // 36: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
-	24, // 37: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
-	26, // 38: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
-	10, // 39: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
-	23, // 40: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
-	25, // 41: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
-	27, // 42: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
-	39, // [39:43] is the sub-list for method output_type
-	35, // [35:39] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	6,  // 0: sky.agent.v1.AgentFrame.hello:type_name -> sky.agent.v1.Hello
+	7,  // 1: sky.agent.v1.AgentFrame.status:type_name -> sky.agent.v1.Status
+	8,  // 2: sky.agent.v1.AgentFrame.heartbeat:type_name -> sky.agent.v1.Heartbeat
+	9,  // 3: sky.agent.v1.AgentFrame.accepted:type_name -> sky.agent.v1.Accepted
+	10, // 4: sky.agent.v1.AgentFrame.autostopping:type_name -> sky.agent.v1.Autostopping
+	11, // 5: sky.agent.v1.AgentFrame.unsupported:type_name -> sky.agent.v1.Unsupported
+	1,  // 6: sky.agent.v1.AgentFrame.held:type_name -> sky.agent.v1.Held
+	2,  // 7: sky.agent.v1.Held.jobs:type_name -> sky.agent.v1.HeldJob
+	18, // 8: sky.agent.v1.HeldJob.assignment:type_name -> sky.agent.v1.Assignment
+	32, // 9: sky.agent.v1.HeldJob.phase:type_name -> sky.state.v1.RankPhase
+	33, // 10: sky.agent.v1.HeldJob.failure:type_name -> sky.state.v1.Failure
+	4,  // 11: sky.agent.v1.Facts.gpus:type_name -> sky.agent.v1.Gpu
+	22, // 12: sky.agent.v1.StreamEnd.stream:type_name -> sky.agent.v1.StreamKey
+	3,  // 13: sky.agent.v1.Hello.facts:type_name -> sky.agent.v1.Facts
+	32, // 14: sky.agent.v1.Status.phase:type_name -> sky.state.v1.RankPhase
+	33, // 15: sky.agent.v1.Status.failure:type_name -> sky.state.v1.Failure
+	34, // 16: sky.agent.v1.Status.suites:type_name -> sky.state.v1.SuiteResult
+	35, // 17: sky.agent.v1.Status.files:type_name -> sky.state.v1.StoredFile
+	30, // 18: sky.agent.v1.Status.metrics:type_name -> sky.agent.v1.Status.MetricsEntry
+	5,  // 19: sky.agent.v1.Status.streams:type_name -> sky.agent.v1.StreamEnd
+	13, // 20: sky.agent.v1.ControllerFrame.hello_ack:type_name -> sky.agent.v1.HelloAck
+	16, // 21: sky.agent.v1.ControllerFrame.assignments:type_name -> sky.agent.v1.AssignmentSet
+	19, // 22: sky.agent.v1.ControllerFrame.status_ack:type_name -> sky.agent.v1.StatusAck
+	20, // 23: sky.agent.v1.ControllerFrame.upgrade:type_name -> sky.agent.v1.Upgrade
+	15, // 24: sky.agent.v1.ControllerFrame.policy:type_name -> sky.agent.v1.NodePolicy
+	11, // 25: sky.agent.v1.ControllerFrame.unsupported:type_name -> sky.agent.v1.Unsupported
+	21, // 26: sky.agent.v1.ControllerFrame.drain:type_name -> sky.agent.v1.Drain
+	14, // 27: sky.agent.v1.HelloAck.cursors:type_name -> sky.agent.v1.Cursor
+	22, // 28: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
+	36, // 29: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
+	37, // 30: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
+	17, // 31: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
+	18, // 32: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
+	17, // 33: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
+	38, // 34: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
+	31, // 35: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
+	22, // 36: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
+	24, // 37: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
+	22, // 38: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
+	35, // 39: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
+	0,  // 40: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
+	23, // 41: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
+	26, // 42: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
+	28, // 43: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
+	12, // 44: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
+	25, // 45: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
+	27, // 46: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
+	29, // 47: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
+	44, // [44:48] is the sub-list for method output_type
+	40, // [40:44] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_agent_proto_init() }
@@ -2758,8 +2942,9 @@ func file_sky_agent_v1_agent_proto_init() {
 		(*AgentFrame_Accepted)(nil),
 		(*AgentFrame_Autostopping)(nil),
 		(*AgentFrame_Unsupported)(nil),
+		(*AgentFrame_Held)(nil),
 	}
-	file_sky_agent_v1_agent_proto_msgTypes[10].OneofWrappers = []any{
+	file_sky_agent_v1_agent_proto_msgTypes[12].OneofWrappers = []any{
 		(*ControllerFrame_HelloAck)(nil),
 		(*ControllerFrame_Assignments)(nil),
 		(*ControllerFrame_StatusAck)(nil),
@@ -2774,7 +2959,7 @@ func file_sky_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_agent_v1_agent_proto_rawDesc), len(file_sky_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

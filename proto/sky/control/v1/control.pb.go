@@ -2998,7 +2998,10 @@ func (x *OffersResponse) GetOffers() []*v1.Candidate {
 
 type GcRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Delete        bool                   `protobuf:"varint,1,opt,name=delete,proto3" json:"delete,omitempty"` // false = report only
+	Delete        bool                   `protobuf:"varint,1,opt,name=delete,proto3" json:"delete,omitempty"`              // false = report only
+	Adopt         bool                   `protobuf:"varint,2,opt,name=adopt,proto3" json:"adopt,omitempty"`                // make records of what the store does not know
+	Ids           []string               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`                     // only these machines; those of other installations are deleted only when named here
+	Installations []string               `protobuf:"bytes,4,rep,name=installations,proto3" json:"installations,omitempty"` // that count as ours in this call, beside our own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3040,6 +3043,27 @@ func (x *GcRequest) GetDelete() bool {
 	return false
 }
 
+func (x *GcRequest) GetAdopt() bool {
+	if x != nil {
+		return x.Adopt
+	}
+	return false
+}
+
+func (x *GcRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *GcRequest) GetInstallations() []string {
+	if x != nil {
+		return x.Installations
+	}
+	return nil
+}
+
 type Orphan struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Provider      string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
@@ -3051,6 +3075,10 @@ type Orphan struct {
 	Reason        string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	Deleted       bool                   `protobuf:"varint,8,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	Failure       *v1.Failure            `protobuf:"bytes,9,opt,name=failure,proto3" json:"failure,omitempty"`
+	Foreign       bool                   `protobuf:"varint,10,opt,name=foreign,proto3" json:"foreign,omitempty"` // of another installation: only shown, unless named
+	Installation  string                 `protobuf:"bytes,11,opt,name=installation,proto3" json:"installation,omitempty"`
+	Owner         string                 `protobuf:"bytes,12,opt,name=owner,proto3" json:"owner,omitempty"`
+	Adopted       bool                   `protobuf:"varint,13,opt,name=adopted,proto3" json:"adopted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3146,6 +3174,34 @@ func (x *Orphan) GetFailure() *v1.Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *Orphan) GetForeign() bool {
+	if x != nil {
+		return x.Foreign
+	}
+	return false
+}
+
+func (x *Orphan) GetInstallation() string {
+	if x != nil {
+		return x.Installation
+	}
+	return ""
+}
+
+func (x *Orphan) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Orphan) GetAdopted() bool {
+	if x != nil {
+		return x.Adopted
+	}
+	return false
 }
 
 type GcResponse struct {
@@ -3825,9 +3881,12 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\vall_regions\x18\x04 \x01(\bR\n" +
 	"allRegions\"A\n" +
 	"\x0eOffersResponse\x12/\n" +
-	"\x06offers\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\x06offers\"#\n" +
+	"\x06offers\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\x06offers\"q\n" +
 	"\tGcRequest\x12\x16\n" +
-	"\x06delete\x18\x01 \x01(\bR\x06delete\"\x9b\x02\n" +
+	"\x06delete\x18\x01 \x01(\bR\x06delete\x12\x14\n" +
+	"\x05adopt\x18\x02 \x01(\bR\x05adopt\x12\x10\n" +
+	"\x03ids\x18\x03 \x03(\tR\x03ids\x12$\n" +
+	"\rinstallations\x18\x04 \x03(\tR\rinstallations\"\x89\x03\n" +
 	"\x06Orphan\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1f\n" +
@@ -3839,7 +3898,12 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"created_ms\x18\x06 \x01(\x03R\tcreatedMs\x12\x16\n" +
 	"\x06reason\x18\a \x01(\tR\x06reason\x12\x18\n" +
 	"\adeleted\x18\b \x01(\bR\adeleted\x12/\n" +
-	"\afailure\x18\t \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\x8a\x01\n" +
+	"\afailure\x18\t \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x18\n" +
+	"\aforeign\x18\n" +
+	" \x01(\bR\aforeign\x12\"\n" +
+	"\finstallation\x18\v \x01(\tR\finstallation\x12\x14\n" +
+	"\x05owner\x18\f \x01(\tR\x05owner\x12\x18\n" +
+	"\aadopted\x18\r \x01(\bR\aadopted\"\x8a\x01\n" +
 	"\n" +
 	"GcResponse\x120\n" +
 	"\aorphans\x18\x01 \x03(\v2\x16.sky.control.v1.OrphanR\aorphans\x12\x1c\n" +

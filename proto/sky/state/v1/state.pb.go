@@ -2213,6 +2213,7 @@ type Node struct {
 	PublicAddress    string                 `protobuf:"bytes,25,opt,name=public_address,json=publicAddress,proto3" json:"public_address,omitempty"`           // where we reach it when that is not address
 	PoweroffKeeps    bool                   `protobuf:"varint,26,opt,name=poweroff_keeps,json=poweroffKeeps,proto3" json:"poweroff_keeps,omitempty"`          // as last set at the place: a shutdown from within stops it and keeps its disk
 	PoweroffSettable bool                   `protobuf:"varint,28,opt,name=poweroff_settable,json=poweroffSettable,proto3" json:"poweroff_settable,omitempty"` // the place can be told what a shutdown from within does; until it was, it ends it for good
+	Adopting         bool                   `protobuf:"varint,29,opt,name=adopting,proto3" json:"adopting,omitempty"`                                         // taken over from its tags: its agent is still to tell which jobs it holds
 	HardEndMs        int64                  `protobuf:"varint,27,opt,name=hard_end_ms,json=hardEndMs,proto3" json:"hard_end_ms,omitempty"`                    // the place itself ends it by then, renewed or not; 0 = it does not
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -2433,6 +2434,13 @@ func (x *Node) GetPoweroffKeeps() bool {
 func (x *Node) GetPoweroffSettable() bool {
 	if x != nil {
 		return x.PoweroffSettable
+	}
+	return false
+}
+
+func (x *Node) GetAdopting() bool {
+	if x != nil {
+		return x.Adopting
 	}
 	return false
 }
@@ -3633,7 +3641,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x06family\x18\t \x01(\tR\x06family\x12+\n" +
 	"\x11accelerator_count\x18\n" +
 	" \x01(\x01R\x10acceleratorCount\x12\x12\n" +
-	"\x04cpus\x18\v \x01(\x01R\x04cpus\"\x89\a\n" +
+	"\x04cpus\x18\v \x01(\x01R\x04cpus\"\xa5\a\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3667,7 +3675,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x04name\x18\x18 \x01(\tR\x04name\x12%\n" +
 	"\x0epublic_address\x18\x19 \x01(\tR\rpublicAddress\x12%\n" +
 	"\x0epoweroff_keeps\x18\x1a \x01(\bR\rpoweroffKeeps\x12+\n" +
-	"\x11poweroff_settable\x18\x1c \x01(\bR\x10poweroffSettable\x12\x1e\n" +
+	"\x11poweroff_settable\x18\x1c \x01(\bR\x10poweroffSettable\x12\x1a\n" +
+	"\badopting\x18\x1d \x01(\bR\badopting\x12\x1e\n" +
 	"\vhard_end_ms\x18\x1b \x01(\x03R\thardEndMs\"\x94\x03\n" +
 	"\x06Intent\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x18\n" +
