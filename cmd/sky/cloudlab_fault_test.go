@@ -178,13 +178,21 @@ func TestCloudLabSSH(t *testing.T) {
 	w.ok("launch", "-y", "-c", "door", "--infra", "aws", "--instance-type", "m7i.large", "--", "true")
 	in := func() {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, "ssh", "-F", filepath.Join(w.dir, ".ssh", "config"), "-o", "BatchMode=yes", "door", "echo in as $(id -un) on $(hostname)")
-		cmd.Env = w.env
-		out, err := cmd.CombinedOutput()
-		if i, _ := labMachine(t, lab); err != nil || !strings.Contains(string(out), "in as ubuntu on "+i.ID) {
-			t.Errorf("ssh: %v\n%s", err, out)
+		i, _ := labMachine(t, lab)
+		var out []byte
+		// What ssh reads is written a moment after the machine is ready; the next command of sky includes it.
+		w.eventually("ssh door", func() bool {
+			w.ok("status")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "ssh", "-F", filepath.Join(w.dir, ".ssh", "config"), "-o", "BatchMode=yes", "door", "echo in as $(id -un) on $(hostname)")
+			cmd.Env = w.env
+			var err error
+			out, err = cmd.CombinedOutput()
+			return err == nil
+		})
+		if !strings.Contains(string(out), "in as ubuntu on "+i.ID) {
+			t.Errorf("ssh: %s", out)
 		}
 	}
 	in()
