@@ -128,7 +128,9 @@ func TestCampaignNotices(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
 			sum := sweepSeeds(t, n, func(seed uint64) scenario {
-				s := campaign(seed, aim(seed*7, all))
+				at := aim(seed*7, all)
+				at.forever = at.forever || x.rule == leaseIgnored
+				s := campaign(seed, at)
 				s.broken = x.rule
 				return s
 			}, false)
