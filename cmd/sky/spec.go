@@ -123,16 +123,6 @@ func candidateInfra(c *statev1.Candidate) string {
 // infraName is how a provider is written in tables.
 func infraName(p string) string { return place.Title(p) }
 
-func upper(s string) string {
-	b := []byte(s)
-	for i := range b {
-		if b[i] >= 'a' && b[i] <= 'z' {
-			b[i] -= 'a' - 'A'
-		}
-	}
-	return string(b)
-}
-
 // planTable is the "Considered resources" screen: the best of every cloud and alternative.
 func (a *app) planTable(p *controlv1.PlanResponse, nodes int32) string {
 	t := newPlanTable(a)

@@ -20,8 +20,9 @@ import (
 const (
 	// MaxLine is the longest line in bytes; longer ones are cut into several.
 	MaxLine = 64 << 10
-	// FlushAfter is how long a line that is not ended may wait; ProgressAfter the same of one that is being overwritten.
-	FlushAfter    = 2 * time.Second
+	// FlushAfter is how long a line that is not ended may wait.
+	FlushAfter = 2 * time.Second
+	// ProgressAfter is how long one may wait that is being overwritten.
 	ProgressAfter = 10 * time.Second
 	// DefaultLimit is how many bytes are printed in CI.
 	DefaultLimit = 10 << 20
