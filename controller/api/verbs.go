@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"aloft/controller/desired"
 	"aloft/controller/store"
@@ -113,6 +114,29 @@ func (s *Server) Down(ctx context.Context, r *controlv1.ClustersRequest) (*contr
 // SetAutostop changes what clusters do when idle.
 func (s *Server) SetAutostop(ctx context.Context, r *controlv1.AutostopRequest) (*controlv1.ClustersResponse, error) {
 	return s.each(ctx, "set autostop", r.GetClusters(), func(tx store.Tx, t desired.Target) (string, error) {
+		if err := s.canStop(tx, t, r.GetAutostop()); err != nil {
+			return "", err
+		}
 		return desired.SetAutostop(tx, t, r.GetAutostop())
 	})
+}
+
+// canStop refuses an autostop that keeps disks where machines cannot be stopped.
+func (s *Server) canStop(tx store.Tx, t desired.Target, a *statev1.Autostop) error {
+	if !a.GetEnabled() || a.GetDown() {
+		return nil
+	}
+	c, err := store.FindCluster(tx, t.Project, t.Name)
+	if err != nil {
+		return nil // the verb itself says so better
+	}
+	for _, n := range store.NodesOf(tx, c.GetId()) {
+		name := n.GetCandidate().GetProvider()
+		if p, err := s.o.Providers.Get(name); err == nil && !p.Capabilities().Stop {
+			return &desired.Error{Failure: &statev1.Failure{Kind: statev1.FailureKind_CONFIG, Code: "cannot-stop",
+				Message: fmt.Sprintf("The machines of cluster %s are of %s, which cannot stop machines and keep their disks.", t.Name, name),
+				Hint:    "sky autostop --down " + t.Name}}
+		}
+	}
+	return nil
 }

@@ -112,7 +112,7 @@ func (d *Draft) Apply(a Action) {
 		}
 	case Renew:
 		n.DeadlineMs = a.Deadline.UnixMilli()
-		d.nodeDirty(n)
+		d.rule(n, "lease renewed")
 	case Delete:
 		if p := n.GetPhase(); p != statev1.NodePhase_NODE_DELETING && p != statev1.NodePhase_NODE_LOST {
 			d.setPhase(n, statev1.NodePhase_NODE_DELETING, "not wanted any more")

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"aloft/controller/state"
@@ -66,14 +67,14 @@ func (d *Draft) Observe(o Observation) {
 			return
 		}
 		n.DeadlineMs = a.Deadline.UnixMilli()
-		d.nodeDirty(n)
+		d.rule(n, "lease renewed")
 	case PowerOff:
 		if o.Problem != nil {
 			d.look(n, d.Policy.BackoffMax)
 			return
 		}
 		n.PoweroffKeeps = a.Keep
-		d.nodeDirty(n)
+		d.rule(n, "a shutdown from within "+map[bool]string{true: "keeps its disk", false: "ends it for good"}[a.Keep])
 	case Probe:
 		d.pace(n)
 		d.observeSeen(n, o.Seen)
@@ -95,6 +96,16 @@ func (d *Draft) Observe(o Observation) {
 	case Remove:
 		d.observeRemove(n, o)
 	}
+}
+
+// rule notes a change of what the node's agent enforces: the event has it told.
+func (d *Draft) rule(n *statev1.Node, reason string) {
+	d.nodeDirty(n)
+	phase := state.PhaseName(n.GetPhase())
+	d.Events = append(d.Events, &statev1.Event{
+		Kind: "node", Id: n.GetId(), ClusterId: d.Cluster.GetId(), OldPhase: phase, NewPhase: phase,
+		Actor: "reconcile", Reason: reason, AtMs: d.ms(), Name: n.GetName(),
+	})
 }
 
 // pace sets the earliest next look at a machine that is waited for.
@@ -406,7 +417,7 @@ func (d *Draft) vanished(n *statev1.Node, seen *Seen, message string) {
 	unwanted := n.GetDesired() == statev1.NodeDesired_NODE_DESIRED_GONE
 	if !unwanted {
 		n.Failure = &statev1.Failure{
-			Kind: statev1.FailureKind_INFRA, Scope: "node", Code: "lost", Message: message, AtMs: d.ms(),
+			Kind: statev1.FailureKind_INFRA, Scope: "node", Code: d.endCode(n, message), Message: message, AtMs: d.ms(),
 			Hint: "sky why " + d.Cluster.GetName(),
 		}
 		if n.GetCandidate().GetSpot() && !d.wasUp() {
@@ -422,6 +433,20 @@ func (d *Draft) vanished(n *statev1.Node, seen *Seen, message string) {
 		c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_UP {
 		d.applyFinish(Finish{Desired: statev1.ClusterDesired_CLUSTER_DESIRED_DOWN, Reason: "autodown"})
 	}
+}
+
+// endCode is why a machine is no more that nobody asked to end, as far as that can be told: its lease was over, the place
+// took it back, or neither.
+func (d *Draft) endCode(n *statev1.Node, message string) string {
+	for _, end := range []int64{n.GetDeadlineMs(), n.GetHardEndMs()} {
+		if end > 0 && d.ms() >= end-time.Minute.Milliseconds() {
+			return "lease"
+		}
+	}
+	if strings.Contains(strings.ToLower(message), "preempt") {
+		return "preempted"
+	}
+	return "lost"
 }
 
 // working reports whether a job of the cluster has not ended.

@@ -512,3 +512,23 @@ func TestAgentThatDoesNotComeUp(t *testing.T) {
 		}
 	})
 }
+
+// TestPowerOffIsToldFirst: the place is told what a shutdown from within does before an autostop of that kind can come.
+func TestPowerOffIsToldFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cloud := fake.New(fake.Config{Tokens: true})
+		r := start(t, shelled{cloud}, false, plan.Policy{})
+		id := r.launch(desired.LaunchSpec{Candidates: zones("east-a")}).Cluster.GetId()
+		r.await(id, "UP", status(state.ClusterUp))
+		for _, as := range []*statev1.Autostop{{Enabled: true, IdleMinutes: 10}, {Enabled: true, IdleMinutes: 10, Down: true}, {Enabled: true}, {}} {
+			want := as.GetEnabled() && !as.GetDown()
+			r.want(func(tx store.Tx) error { _, err := desired.SetAutostop(tx, r.target(), as); return err })
+			r.await(id, "what a shutdown does", func(_ *statev1.Cluster, ns []*statev1.Node, _ []*statev1.Job) bool {
+				return ns[0].GetPoweroffSettable() && ns[0].GetPoweroffKeeps() == want
+			})
+			if got := cloud.Lives()[0].Keeps; got != want {
+				t.Errorf("%v: keeps %v", as, got)
+			}
+		}
+	})
+}

@@ -318,6 +318,32 @@ func (s *suite) strangers() {
 			s.Errorf("a stranger is listed: %+v", in)
 		}
 	}
+	s.eventually(s.p.Capabilities().VisibilityLag, "both are listed among all installations'", func() bool {
+		var k int
+		for _, in := range s.list(providers.Selector{Ours: true}) {
+			if in.Tags.Installation == "" {
+				s.Errorf("a machine without our tags is listed: %+v", in)
+			}
+			if in.ID == id || in.ID == mine.ID {
+				k++
+			}
+		}
+		return k == 2
+	})
+	if x, ok := s.p.(providers.PowerOffSetter); ok {
+		for _, keep := range []bool{true, true, false} {
+			if err := x.SetPowerOff(s.Context(), mine.InstanceRef, keep); err != nil {
+				s.Errorf("what a shutdown from within does, keep %v: %v", keep, err)
+			}
+		}
+	}
+	if x, ok := s.p.(providers.Finisher); ok {
+		for range 2 { // of a cluster that never was
+			if err := x.Finish(s.Context(), providers.Tags{Installation: installation, ClusterID: "never", ClusterName: "never"}, s.c.Spec().Region); err != nil {
+				s.Errorf("finish of nothing: %v", err)
+			}
+		}
+	}
 	for range s.p.Describe(s.Context(), providers.Selector{}) {
 		s.Error("the empty selector selects something")
 	}
