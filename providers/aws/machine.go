@@ -109,10 +109,6 @@ func (pl *place) zoneOf(ctx context.Context, name string, have func(zone string)
 	return "", invalid("create", "no-zone", hintZone, "%s is sold in no zone of %s that has a subnet to use (sold in: %s)", name, pl.region, strings.Join(zones, ", "))
 }
 
-func filters(name string, values ...string) []types.Filter {
-	return []types.Filter{filter(name, values...)}
-}
-
 func filter(name string, values ...string) types.Filter {
 	return types.Filter{Name: sdk.String(name), Values: values}
 }

@@ -130,7 +130,7 @@ func (s *settings) put(key, value string) (err error) {
 		s.useInstanceRole, err = aBool(value)
 	case "proxy_jump":
 		if !jumpHosts.MatchString(value) {
-			return fmt.Errorf("%q is not [USER@]HOST[:PORT],...", value)
+			return fmt.Errorf("%q is not a list of [USER@]HOST[:PORT], by commas", value)
 		}
 		s.proxyJump = value
 	case "ssh_user":

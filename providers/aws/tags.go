@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -182,4 +181,4 @@ func reasonOf(i types.Instance) string {
 	}
 }
 
-func errorf(format string, args ...any) error { return errors.New(fmt.Sprintf(format, args...)) }
+func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
