@@ -24,13 +24,9 @@ const (
 // powerOffTime bounds the command; it may be called again.
 const powerOffTime = time.Minute
 
-// Programs that know how a node ends, where there is one; their argument is the kind.
-const (
-	// ownEnd lies in the home of a login that has only a lease of the machine: it ends the lease, not the machine.
-	ownEnd = ".aloft/end"
-	// machineEnd lies on machines that were made for us.
-	machineEnd = "/var/lib/aloft/end"
-)
+// ownEnd lies in the home of a login that has only a lease of the machine: it ends the lease, not the machine, and does so
+// before EndCommand is looked for. Its argument is the kind.
+const ownEnd = ".aloft/end"
 
 // PowerOff ends this node: down = for good, otherwise its disk stays. A local node asks its provider by a file
 // `poweroff` beside its home. Any other runs the command of PowerOffEnv; without one the program `.aloft/end` of its home,
@@ -72,7 +68,7 @@ func (h Host) powerOffCommand(uid int, kind string) string {
 	if uid == 0 {
 		sudo = ""
 	}
-	if end := filepath.Join(h.Root, machineEnd); program(end) {
+	if end := filepath.Join(h.Root, EndCommand); program(end) {
 		return sudo + end + " " + kind
 	}
 	return sudo + "shutdown -P now"

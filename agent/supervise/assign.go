@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -210,6 +211,13 @@ func (s *Supervisor) SetPolicy(ctx context.Context, p *agentv1.NodePolicy) error
 		return nil
 	}
 	s.policy = p
+	s.told, s.lease = time.Time{}, time.Time{}
+	if p.GetSentMs() > 0 {
+		s.told = time.Now()
+		if p.GetDeadlineMs() > 0 {
+			s.lease = s.onOwnClock(p.GetDeadlineMs())
+		}
+	}
 	pos := s.record(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Policy{Policy: p}})
 	s.mu.Unlock()
 	s.o.Gang.Cluster(p)

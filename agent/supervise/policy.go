@@ -50,7 +50,7 @@ func (s *Supervisor) enforce(ctx context.Context) {
 // enforceOnce does what is due at now and says how long nothing else will be.
 func (s *Supervisor) enforceOnce(ctx context.Context, now time.Time) time.Duration {
 	s.mu.Lock()
-	wait := s.jobBudgets(now)
+	wait := min(s.jobBudgets(now), s.renewLease(now))
 	if s.off != nil && !s.off.GetBudget() && s.open > 0 {
 		s.off = nil // the node did not end, and has work again
 	}
@@ -71,7 +71,7 @@ func (s *Supervisor) enforceOnce(ctx context.Context, now time.Time) time.Durati
 	left := s.offAt.Add(finishLimit).Sub(now)
 	finishing := off.GetBudget() && s.open > 0 && left > 0
 	if finishing {
-		s.stopAll("the node's time is up")
+		s.stopAll(off)
 		finishing = s.open > 0
 	}
 	s.mu.Unlock()
@@ -83,19 +83,19 @@ func (s *Supervisor) enforceOnce(ctx context.Context, now time.Time) time.Durati
 	return offRetry
 }
 
-// stopAll ends every job for good; the caller holds the lock.
-func (s *Supervisor) stopAll(why string) {
+// stopAll ends every job for good, for the reason the node ends; the caller holds the lock.
+func (s *Supervisor) stopAll(off *agentv1.Autostopping) {
 	for _, j := range s.jobs {
 		if !j.ended {
-			s.stopJob(j, &agentv1.StopCause{Reason: why, AtMs: nowMS(), GraceMs: (finishLimit / 2).Milliseconds(),
-				Failure: failure(statev1.FailureKind_TIMEOUT, "NODE_BUDGET", why)})
+			s.stopJob(j, &agentv1.StopCause{Reason: off.GetReason(), AtMs: nowMS(), GraceMs: (finishLimit / 2).Milliseconds(),
+				Failure: failure(statev1.FailureKind_TIMEOUT, off.GetCode(), off.GetReason())})
 		}
 	}
 }
 
 // powerOff ends the node. It tells everybody first, and is tried again should the node go on.
 func (s *Supervisor) powerOff(ctx context.Context, off *agentv1.Autostopping) {
-	s.o.Log.Info("ending the node", "down", off.GetDown(), "budget", off.GetBudget(), "idle_ms", off.GetIdleMs())
+	s.o.Log.Info("ending the node", "down", off.GetDown(), "budget", off.GetBudget(), "reason", off.GetReason(), "idle_ms", off.GetIdleMs())
 	s.o.Announce(off)
 	s.o.Gang.Off(&agentv1.NodeOrder{Off: true, Down: off.GetDown(), IdleMs: off.GetIdleMs()})
 	timer := time.NewTimer(settle)
@@ -149,38 +149,83 @@ func (s *Supervisor) overBudget(j *job, code, message string) {
 		Failure: failure(statev1.FailureKind_TIMEOUT, code, message)})
 }
 
-// nodeEnd says whether the node's own time is up: its deadline, or the cluster's cost. The caller holds the lock.
+// leaseEnd is the node's deadline. What was heard in this life counts by the length then left, whatever the node's clock
+// says; a life that heard nothing yet goes by the machine's own count, or else by the clock. The caller holds the lock.
+func (s *Supervisor) leaseEnd(now time.Time) time.Time {
+	if s.lease.IsZero() && s.o.LeaseLeft != nil {
+		if left, ok := s.o.LeaseLeft(); ok {
+			s.lease = now.Add(left)
+			s.renewed = s.lease // it is the machine's own
+		}
+	}
+	if !s.lease.IsZero() {
+		return s.lease
+	}
+	return time.UnixMilli(s.policy.GetDeadlineMs())
+}
+
+// renewLease tells the machine of a lease that it does not know and says when to try again. The caller holds the lock.
+func (s *Supervisor) renewLease(now time.Time) time.Duration {
+	if s.o.Renew == nil || s.lease.IsZero() || s.lease.Equal(s.renewed) || s.off != nil {
+		return never
+	}
+	if err := s.o.Renew(time.UnixMilli(s.policy.GetDeadlineMs()), s.lease.Sub(now)); err != nil {
+		s.o.Log.Error("trying again", "err", err)
+		return offRetry
+	}
+	s.renewed = s.lease
+	return never
+}
+
+// nodeEnd says whether the node's own time is up: its deadline, or the cluster's budget. A price that nobody knows counts
+// as none. The caller holds the lock.
 func (s *Supervisor) nodeEnd(now time.Time) (*agentv1.Autostopping, time.Duration) {
 	p, wait := s.policy, never
 	if p == nil {
 		return nil, wait
 	}
-	if d := p.GetDeadlineMs(); d > 0 {
-		left := time.UnixMilli(d).Sub(now)
+	end := func(code, format string, args ...any) (*agentv1.Autostopping, time.Duration) {
+		return &agentv1.Autostopping{Down: true, Budget: true, Code: code, Reason: fmt.Sprintf(format, args...)}, 0
+	}
+	if p.GetDeadlineMs() > 0 {
+		left := s.leaseEnd(now).Sub(now)
 		if left <= 0 {
-			return &agentv1.Autostopping{Down: true, Budget: true}, 0
+			return end("LEASE", "the machine's lease ran out: nobody renewed it")
 		}
 		wait = min(wait, left)
 	}
 	b := p.GetBudget()
 	rate := p.GetHourlyPrice() * float64(max(1, p.GetNodes())) // USD per hour
+	if b.GetMaxHourlyCost() > 0 && rate > b.GetMaxHourlyCost()*(1+1e-9) {
+		return end("MAX_HOURLY_COST", "the cluster costs $%.2f an hour, more than its max_hourly_cost of $%.2f", rate, b.GetMaxHourlyCost())
+	}
 	if b.GetMaxCost() > 0 && rate > 0 && p.GetBillingSinceMs() > 0 {
 		// What was billed before is node time: it cost the price of one node.
 		spent := p.GetHourlyPrice() * float64(p.GetBilledMs()) / hourMS
-		end := time.UnixMilli(p.GetBillingSinceMs()).Add(time.Duration((b.GetMaxCost() - spent) / rate * float64(time.Hour)))
-		if !now.Before(end) {
-			return &agentv1.Autostopping{Down: true, Budget: true}, 0
+		at := s.onOwnClock(p.GetBillingSinceMs()).Add(time.Duration((b.GetMaxCost() - spent) / rate * float64(time.Hour)))
+		if !now.Before(at) {
+			return end("MAX_COST", "the cluster used up its max_cost of $%.2f", b.GetMaxCost())
 		}
-		wait = min(wait, end.Sub(now))
+		wait = min(wait, at.Sub(now))
 	}
 	if b.GetMaxDurationMs() > 0 && p.GetBillingSinceMs() > 0 {
-		end := time.UnixMilli(p.GetBillingSinceMs() + b.GetMaxDurationMs())
-		if !now.Before(end) {
-			return &agentv1.Autostopping{Down: true, Budget: true}, 0
+		limit := time.Duration(b.GetMaxDurationMs()) * time.Millisecond
+		at := s.onOwnClock(p.GetBillingSinceMs()).Add(limit)
+		if !now.Before(at) {
+			return end("MAX_DURATION", "the cluster ran for its whole max_duration of %s", limit)
 		}
-		wait = min(wait, end.Sub(now))
+		wait = min(wait, at.Sub(now))
 	}
 	return nil, wait
+}
+
+// onOwnClock is an instant of the controller's on this process's clock: what was told in this life counts from when it
+// was told, whatever the node's clock says. The caller holds the lock.
+func (s *Supervisor) onOwnClock(ms int64) time.Time {
+	if s.told.IsZero() {
+		return time.UnixMilli(ms)
+	}
+	return s.told.Add(time.Duration(ms-s.policy.GetSentMs()) * time.Millisecond)
 }
 
 // idleEnd says whether the cluster was idle for long enough. Slot 0 decides for all nodes. The caller holds the lock.

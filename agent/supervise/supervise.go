@@ -106,6 +106,11 @@ type Options struct {
 	Vault     *Vault
 	// PowerOff ends the node. It is called again until it succeeds.
 	PowerOff func(ctx context.Context, down bool) error
+	// Renew lets the machine itself run until end, left from now; nil = it has no lease of its own. It is called again
+	// until it succeeds.
+	Renew func(end time.Time, left time.Duration) error
+	// LeaseLeft is how long the machine itself lets the agent go on; nil or false = it does not tell.
+	LeaseLeft func() (time.Duration, bool)
 	// Announce tells the controller, when there is one, that the node is about to end.
 	Announce func(a *agentv1.Autostopping)
 	// SSHSessions counts login sessions; nil = none are known.
@@ -135,6 +140,9 @@ type Supervisor struct {
 	busyMS   int64                 // last moment at which a job was there
 	off      *agentv1.Autostopping // why the node ends; nil = it does not
 	offAt    time.Time
+	told     time.Time         // when the policy was heard, on this process's own clock; zero = not in this life
+	lease    time.Time         // the node's deadline on this process's own clock; zero = not heard in this life
+	renewed  time.Time         // lease that the machine was told of
 	why      map[string]string // first blocked jobs of the queue's classes, and why
 	whyTimer *time.Timer
 	poke     chan struct{}         // the policy's timer must be computed again

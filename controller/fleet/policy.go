@@ -3,6 +3,7 @@ package fleet
 import (
 	"encoding/json"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -33,7 +34,8 @@ func (a *assigned) policy(sn *snapshot) error {
 	if proto.Equal(p, a.rules) {
 		return nil
 	}
-	a.rules = p
+	a.rules = proto.CloneOf(p)
+	p.SentMs = time.Now().UnixMilli()
 	return a.s.send(&agentv1.ControllerFrame{Frame: &agentv1.ControllerFrame_Policy{Policy: p}})
 }
 

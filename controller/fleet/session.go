@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -295,7 +296,7 @@ func (s *session) beat() {
 func (s *session) autostopping(a *agentv1.Autostopping) error {
 	why := fmt.Sprintf("idle for %s", (time.Duration(a.GetIdleMs()) * time.Millisecond).Round(time.Second))
 	if a.GetBudget() {
-		why = "budget or deadline used up"
+		why = cmp.Or(a.GetReason(), "budget or deadline used up")
 	}
 	return s.f.update(s.stream.Context(), "record an autostop", func(tx store.Tx) error {
 		c, err := store.GetCluster(tx, s.nd.clusterID)

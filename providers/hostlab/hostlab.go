@@ -29,7 +29,7 @@ const stateDir = "/run/hostlab"
 
 // Options of New.
 type Options struct {
-	// Dir is where the disks of hosts lie; "" = a directory of the lab's own, removed by Close.
+	// Dir is where the lab makes the directory with the disks of its hosts, which Close removes; "" = where there is room.
 	Dir string
 	// Log gets what happens to hosts; nil = nobody.
 	Log *slog.Logger
@@ -91,7 +91,7 @@ func Available() error {
 	if err != nil {
 		return fmt.Errorf("namespaces cannot be made: %s", strings.TrimSpace(string(out)))
 	}
-	dir, err := diskDir()
+	dir, err := diskDir("")
 	if err != nil {
 		return err
 	}
@@ -108,10 +108,14 @@ func lookSystem(name string) (string, error) {
 	return "", os.ErrNotExist
 }
 
-// diskDir makes a directory that can be the upper half of an overlay.
-func diskDir() (string, error) {
+// diskDir makes a directory that can be the upper half of an overlay, below a given one or where there is room.
+func diskDir(below string) (string, error) {
+	bases := []string{os.TempDir(), "/dev/shm"}
+	if below != "" {
+		bases = []string{below}
+	}
 	var first error
-	for _, base := range []string{os.TempDir(), "/dev/shm"} {
+	for _, base := range bases {
 		dir, err := os.MkdirTemp(base, "hostlab-")
 		if err == nil {
 			if err = tryOverlay(dir); err == nil {
@@ -147,7 +151,7 @@ func New(o Options) (*Lab, error) {
 	if runtime.GOOS != "linux" {
 		return nil, errors.New("hostlab: hosts need Linux")
 	}
-	l := &Lab{log: o.Log, dir: o.Dir, hosts: map[byte]*Host{}}
+	l := &Lab{log: o.Log, hosts: map[byte]*Host{}}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -163,10 +167,8 @@ func New(o Options) (*Lab, error) {
 	if l.index, err = freeNetwork(); err != nil {
 		return nil, err
 	}
-	if l.dir == "" {
-		if l.dir, err = diskDir(); err != nil {
-			return nil, fmt.Errorf("hostlab: %w", err)
-		}
+	if l.dir, err = diskDir(o.Dir); err != nil {
+		return nil, fmt.Errorf("hostlab: %w", err)
 	}
 	l.bridge = fmt.Sprintf("hlab%d", l.index)
 	start, err := startTime(os.Getpid())

@@ -245,9 +245,14 @@ func TestDeadMan(t *testing.T) {
 	t.Parallel()
 	l, ctx := newLab(t), limited(t)
 	off := make(chan struct{})
-	_, err := l.Start(ctx, hostlab.Spec{Name: "late", Boot: bootScript(t, boot.Script{Deadline: time.Now().Add(-time.Minute)}), PowerOff: func() { close(off) }})
+	h, err := l.Start(ctx, hostlab.Spec{Name: "late", Boot: bootScript(t, boot.Script{Deadline: time.Now().Add(time.Hour)}), PowerOff: func() { close(off) }})
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Only renewed for a second; the dead-man, which looks every 20 seconds, is begun anew by its keeper.
+	newLogin(t, h.Address()).await(t, h, "echo $(($(date +%s) + 1)) 1 >"+boot.DeadlineFile)
+	if out, err := h.Run(ctx, "pkill -f 'sh /var/lib/aloft/deadman$'"); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	select {
 	case <-off:
@@ -340,6 +345,35 @@ func TestSixteenHosts(t *testing.T) {
 	}
 	if len(seen) != 16 {
 		t.Errorf("%d addresses", len(seen))
+	}
+}
+
+// TestDir: disks lie where the caller says, and go with the lab.
+func TestDir(t *testing.T) {
+	t.Parallel()
+	if err := hostlab.Available(); err != nil {
+		t.Skipf("SKIPPED, no hosts can be made here: %v", err)
+	}
+	dir := t.TempDir()
+	l, err := hostlab.New(hostlab.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := l.Start(limited(t), hostlab.Spec{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := h.Run(limited(t), "echo x >/root/file"); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	if fs, _ := filepath.Glob(dir + "/*/*/disk/upper/root/file"); len(fs) != 1 {
+		t.Errorf("files: %v", fs)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if fs, err := os.ReadDir(dir); err != nil || len(fs) != 0 {
+		t.Errorf("left: %v, %v", fs, err)
 	}
 }
 

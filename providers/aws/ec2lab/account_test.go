@@ -1,6 +1,9 @@
 package ec2lab_test
 
 import (
+	"encoding/json"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -88,6 +91,58 @@ func TestSpotPrices(t *testing.T) {
 	out, err := client(l).DescribeSpotPriceHistory(t.Context(), &ec2.DescribeSpotPriceHistoryInput{InstanceTypes: []types.InstanceType{small}, ProductDescriptions: []string{"Linux/UNIX"}})
 	if err != nil || len(out.SpotPriceHistory) < 3 || *out.SpotPriceHistory[0].SpotPrice != "1.000000" || *out.SpotPriceHistory[0].AvailabilityZone == *out.SpotPriceHistory[1].AvailabilityZone {
 		t.Errorf("%+v, %v", out, err)
+	}
+}
+
+// TestPriceList asks as the pricing API's clients do.
+func TestPriceList(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, ec2lab.Options{Prices: map[string]float64{small: 2, "p4d.24xlarge": 40}})
+	ask := func(body string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, l.URL(), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Amz-Target", "AWSPriceListService.GetProducts")
+		req.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+ec2lab.AccessKey+"/20260101/us-east-1/pricing/aws4_request, SignedHeaders=host, Signature=0")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	for _, tc := range []struct {
+		body  string
+		types int
+		next  bool
+	}{
+		{`{"ServiceCode": "AmazonEC2"}`, 2, false},
+		{`{"ServiceCode": "AmazonEC2", "MaxResults": 1}`, 1, true},
+		{`{"ServiceCode": "AmazonEC2", "MaxResults": 1, "NextToken": "1"}`, 1, false},
+		{`{"ServiceCode": "AmazonEC2", "Filters": [{"Type": "TERM_MATCH", "Field": "instanceType", "Value": "p4d.24xlarge"}, {"Type": "TERM_MATCH", "Field": "regionCode", "Value": "us-west-2"}]}`, 1, false},
+		{`{"ServiceCode": "AmazonEC2", "Filters": [{"Type": "TERM_MATCH", "Field": "operatingSystem", "Value": "Windows"}]}`, 0, false},
+	} {
+		s, out := ask(tc.body)
+		var v struct {
+			PriceList []string
+			NextToken string
+		}
+		if err := json.Unmarshal([]byte(out), &v); s != 200 || err != nil || len(v.PriceList) != tc.types || (v.NextToken != "") != tc.next {
+			t.Errorf("%s: %d %s", tc.body, s, out)
+		}
+		for _, p := range v.PriceList {
+			if !strings.Contains(p, `"USD":"`) || !json.Valid([]byte(p)) {
+				t.Errorf("%s", p)
+			}
+		}
+	}
+	if s, out := ask(`{"ServiceCode": "AmazonS3"}`); s != 400 || !strings.Contains(out, "NotFoundException") {
+		t.Errorf("%d %s", s, out)
 	}
 }
 

@@ -155,8 +155,8 @@ func (l *Lab) leaves(i Instance, note *notice) map[string]string {
 	if i.Placement != "" {
 		m["meta-data/placement/group-name"] = i.Placement
 	}
-	if i.Key != "" {
-		m["meta-data/public-keys/0/openssh-key"] = "ssh-ed25519 (kept by moto) " + i.Key
+	if i.publicKey != "" {
+		m["meta-data/public-keys/0/openssh-key"] = i.publicKey
 	}
 	if note != nil {
 		if b, err := json.Marshal(note); err == nil {

@@ -529,7 +529,12 @@ func TestMetadataService(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, ec2lab.Options{Images: images()})
 	c := client(l)
+	const public = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKxZ7r0UJxUZ7V4Ww4v3mYcTzE2oqQJf0fHq1cXb3Zzq"
+	if _, err := c.ImportKeyPair(t.Context(), &ec2.ImportKeyPairInput{KeyName: sdk.String("mine"), PublicKeyMaterial: []byte(public)}); err != nil {
+		t.Fatal(err)
+	}
 	i := create(t, c, run("", func(in *ec2.RunInstancesInput) {
+		in.KeyName = sdk.String("mine")
 		in.MetadataOptions = &types.InstanceMetadataOptionsRequest{HttpTokens: types.HttpTokensStateRequired}
 		in.UserData = sdk.String(base64.StdEncoding.EncodeToString([]byte("hello")))
 		in.InstanceMarketOptions = &types.InstanceMarketOptionsRequest{MarketType: types.MarketTypeSpot}
@@ -560,7 +565,7 @@ func TestMetadataService(t *testing.T) {
 	get := func(path string) (int, string) { return call("GET", path, "X-aws-ec2-metadata-token", token) }
 	for path, want := range map[string]string{
 		"/latest/meta-data/instance-id": id, "/latest/user-data": "hello", "/latest/meta-data/placement/region": region, "/latest/meta-data/instance-life-cycle": "spot",
-		"/latest/meta-data/placement/": "availability-zone\nregion",
+		"/latest/meta-data/public-keys/0/openssh-key": public, "/latest/meta-data/placement/": "availability-zone\nregion",
 	} {
 		if s, got := get(path); s != 200 || got != want {
 			t.Errorf("%s: %d %q", path, s, got)

@@ -122,6 +122,7 @@ type facts struct {
 	root  string
 	count int
 	user  []byte
+	key   string
 	zone  string
 	tags  map[string]string
 }
@@ -165,8 +166,15 @@ func (l *Lab) validate(ctx context.Context, q *request) (facts, *response) {
 		return no("InvalidParameterValue", "The architecture '%s' of the specified instance type does not match the architecture '%s' of the specified AMI. Specify an instance type and an AMI that have matching architectures, and try again.", strings.Join(f.typ.archs, ","), ami.arch)
 	}
 	if key := q.get("KeyName"); key != "" {
-		if out := l.ask(ctx, q.region, "DescribeKeyPairs", map[string]string{"KeyName.1": key}); out.code != "" {
+		out := l.ask(ctx, q.region, "DescribeKeyPairs", map[string]string{"KeyName.1": key, "IncludePublicKey": "true"})
+		if out.code != "" {
 			return no("InvalidKeyPair.NotFound", "The key pair '%s' does not exist", key)
+		}
+		var v struct {
+			Keys []string `xml:"keySet>item>publicKey"`
+		}
+		if err := xml.Unmarshal(out.body, &v); err == nil && len(v.Keys) == 1 {
+			f.key = strings.TrimSpace(v.Keys[0])
 		}
 	}
 	if q.form.Has("NetworkInterface.1.DeviceIndex") && (q.form.Has("SubnetId") || q.form.Has("SecurityGroupId.1") || q.form.Has("SecurityGroup.1")) {
@@ -315,7 +323,7 @@ func (l *Lab) launch(ctx context.Context, q *request, res *reservation) *respons
 			Protected: q.get("DisableApiTermination") == "true", Launched: time.Now().UTC().Truncate(time.Second), Key: q.get("KeyName"), Subnet: m.Subnet, VPC: m.VPC,
 			Placement: q.get("Placement.GroupName"), HTTPTokens: q.get("MetadataOptions.HttpTokens"), HTTPEndpoint: q.get("MetadataOptions.HttpEndpoint"),
 			TagsInMetadata: q.get("MetadataOptions.InstanceMetadataTags") == "enabled", VCPUs: f.typ.vcpus, Arch: f.arch, RootDevice: f.root,
-			Profile: q.get("IamInstanceProfile.Name"), reservation: res.id, interfaces: 1,
+			Profile: q.get("IamInstanceProfile.Name"), publicKey: f.key, reservation: res.id, interfaces: 1,
 		}
 		if i.Profile == "" {
 			_, i.Profile, _ = strings.Cut(q.get("IamInstanceProfile.Arn"), "instance-profile/")

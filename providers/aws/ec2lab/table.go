@@ -53,6 +53,7 @@ type Instance struct {
 	RootDevice                    string
 
 	reservation string
+	publicKey   string // of Key, where moto has it
 	spotRequest string
 	spotState   string
 	public      bool // has a public address while it runs

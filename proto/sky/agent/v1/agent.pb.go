@@ -1040,6 +1040,8 @@ type Autostopping struct {
 	Down          bool                   `protobuf:"varint,1,opt,name=down,proto3" json:"down,omitempty"` // false = stop
 	IdleMs        int64                  `protobuf:"varint,2,opt,name=idle_ms,json=idleMs,proto3" json:"idle_ms,omitempty"`
 	Budget        bool                   `protobuf:"varint,3,opt,name=budget,proto3" json:"budget,omitempty"` // the lease or the cluster's budget ran out, not idleness
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`      // with budget: LEASE | MAX_COST | MAX_DURATION | MAX_HOURLY_COST
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`  // the same, one sentence
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1093,6 +1095,20 @@ func (x *Autostopping) GetBudget() bool {
 		return x.Budget
 	}
 	return false
+}
+
+func (x *Autostopping) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Autostopping) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type Unsupported struct {
@@ -1503,8 +1519,9 @@ type NodePolicy struct {
 	Nodes          int32                  `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`
 	BilledMs       int64                  `protobuf:"varint,6,opt,name=billed_ms,json=billedMs,proto3" json:"billed_ms,omitempty"` // node time already billed before this policy, for max_cost
 	BillingSinceMs int64                  `protobuf:"varint,7,opt,name=billing_since_ms,json=billingSinceMs,proto3" json:"billing_since_ms,omitempty"`
-	Slot           int32                  `protobuf:"varint,8,opt,name=slot,proto3" json:"slot,omitempty"`  // of this node
-	Peers          []*Peer                `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"` // all nodes of the cluster: slot 0 decides for all when the cluster is idle
+	Slot           int32                  `protobuf:"varint,8,opt,name=slot,proto3" json:"slot,omitempty"`                    // of this node
+	Peers          []*Peer                `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                   // all nodes of the cluster: slot 0 decides for all when the cluster is idle
+	SentMs         int64                  `protobuf:"varint,10,opt,name=sent_ms,json=sentMs,proto3" json:"sent_ms,omitempty"` // by the clock that deadline_ms is of: their difference counts, as the node's clock may be wrong
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1600,6 +1617,13 @@ func (x *NodePolicy) GetPeers() []*Peer {
 		return x.Peers
 	}
 	return nil
+}
+
+func (x *NodePolicy) GetSentMs() int64 {
+	if x != nil {
+		return x.SentMs
+	}
+	return 0
 }
 
 // AssignmentSet is desired state, not commands. FULL replaces all; DELTA chains by ids.
@@ -2682,11 +2706,13 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\asent_ms\x18\x05 \x01(\x03R\x06sentMs\"=\n" +
 	"\bAccepted\x12\x15\n" +
 	"\x06set_id\x18\x01 \x01(\tR\x05setId\x12\x1a\n" +
-	"\bmismatch\x18\x02 \x01(\bR\bmismatch\"S\n" +
+	"\bmismatch\x18\x02 \x01(\bR\bmismatch\"\x7f\n" +
 	"\fAutostopping\x12\x12\n" +
 	"\x04down\x18\x01 \x01(\bR\x04down\x12\x17\n" +
 	"\aidle_ms\x18\x02 \x01(\x03R\x06idleMs\x12\x16\n" +
-	"\x06budget\x18\x03 \x01(\bR\x06budget\"#\n" +
+	"\x06budget\x18\x03 \x01(\bR\x06budget\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"#\n" +
 	"\vUnsupported\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\"\x9f\x03\n" +
 	"\x0fControllerFrame\x125\n" +
@@ -2718,7 +2744,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\ttell_held\x18\r \x01(\bR\btellHeld\"Q\n" +
 	"\x06Cursor\x12/\n" +
 	"\x06stream\x18\x01 \x01(\v2\x17.sky.agent.v1.StreamKeyR\x06stream\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\xcd\x02\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\xe6\x02\n" +
 	"\n" +
 	"NodePolicy\x122\n" +
 	"\bautostop\x18\x01 \x01(\v2\x16.sky.state.v1.AutostopR\bautostop\x12,\n" +
@@ -2730,7 +2756,9 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\tbilled_ms\x18\x06 \x01(\x03R\bbilledMs\x12(\n" +
 	"\x10billing_since_ms\x18\a \x01(\x03R\x0ebillingSinceMs\x12\x12\n" +
 	"\x04slot\x18\b \x01(\x05R\x04slot\x12(\n" +
-	"\x05peers\x18\t \x03(\v2\x12.sky.agent.v1.PeerR\x05peers\"\xcb\x01\n" +
+	"\x05peers\x18\t \x03(\v2\x12.sky.agent.v1.PeerR\x05peers\x12\x17\n" +
+	"\asent_ms\x18\n" +
+	" \x01(\x03R\x06sentMs\"\xcb\x01\n" +
 	"\rAssignmentSet\x12\x15\n" +
 	"\x06set_id\x18\x01 \x01(\tR\x05setId\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x1d\n" +
