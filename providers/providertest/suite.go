@@ -318,13 +318,16 @@ func (s *suite) strangers() {
 			s.Errorf("a stranger is listed: %+v", in)
 		}
 	}
+	theirs := s.request("theirs")
+	theirs.Tags.Installation = "providertest-another"
+	other := s.create(theirs)
 	s.eventually(s.p.Capabilities().VisibilityLag, "both are listed among all installations'", func() bool {
 		var k int
 		for _, in := range s.list(providers.Selector{Ours: true}) {
 			if in.Tags.Installation == "" {
 				s.Errorf("a machine without our tags is listed: %+v", in)
 			}
-			if in.ID == id || in.ID == mine.ID {
+			if in.ID == other.ID || in.ID == mine.ID {
 				k++
 			}
 		}
