@@ -29,7 +29,7 @@ const spotRole = "iam:CreateServiceLinkedRole"
 // everything does all that the provider can do, once. Its error is the first refusal.
 func everything(ctx context.Context, l *ec2lab.Lab, observe func(string)) error {
 	mk := func(set map[string]string) (*aws.Provider, error) {
-		all := map[string]string{"endpoint_url": l.URL(), "region": region}
+		all := map[string]string{"endpoint_url": l.URL(), "region": region, "regions": region}
 		for k, v := range set {
 			all[k] = v
 		}
@@ -47,6 +47,9 @@ func everything(ctx context.Context, l *ec2lab.Lab, observe func(string)) error 
 		return err
 	}
 	if err := seller.Catalog(ctx, func(providers.CatalogRow) error { return nil }); err != nil {
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	if err := p.Catalog(ctx, func(providers.CatalogRow) error { return nil }); err != nil {
 		return fmt.Errorf("catalogue: %w", err)
 	}
 	gang := request("gang", func(r *providers.CreateRequest) {
@@ -80,7 +83,19 @@ func everything(ctx context.Context, l *ec2lab.Lab, observe func(string)) error 
 		return errors.New("the state did not come")
 	}
 	one := refs[0]
+	all, err := mk(map[string]string{"regions": ""})
+	if err != nil {
+		return err
+	}
 	steps := []func() error{
+		func() error { // in every region
+			for _, err := range all.Describe(ctx, providers.Selector{Ours: true}) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 		func() error { return state(one, providers.InstanceRunning) },
 		func() error { return p.SetPowerOff(ctx, one, true) },
 		func() error { return p.ExtendDeadline(ctx, one, time.Now().Add(time.Hour)) },
