@@ -1,5 +1,7 @@
 package gcp
 
+import "context"
+
 // RoleFile is the custom role for tests.
 func RoleFile() string { return roleFile() }
 
@@ -10,4 +12,17 @@ func Methods() []string {
 		out = append(out, c.method)
 	}
 	return out
+}
+
+// ListTypes makes the calls of a catalogue that are Compute Engine's.
+func (p *Provider) ListTypes(ctx context.Context) error {
+	c, err := p.api(ctx, "catalog")
+	if err != nil {
+		return err
+	}
+	if _, err := p.machineTypes(ctx, c); err != nil {
+		return p.failure(ctx, "catalog", "", err)
+	}
+	_, err = p.acceleratorTypes(ctx, c)
+	return p.failure(ctx, "catalog", "", err)
 }
