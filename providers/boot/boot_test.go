@@ -152,7 +152,6 @@ func FuzzLines(f *testing.F) {
 type box struct {
 	t    testing.TB
 	root string
-	env  []string
 }
 
 func sandbox(t testing.TB, s boot.Script) *box {
