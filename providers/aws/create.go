@@ -19,6 +19,9 @@ import (
 // Create runs one instance. Everything that ends it is in the call: what a shutdown from within does, and the boot script
 // with the deadline; so are its tags.
 func (p *Provider) Create(ctx context.Context, r providers.CreateRequest) (providers.Instance, error) {
+	if err := p.tunnelTools("create"); err != nil {
+		return providers.Instance{}, err
+	}
 	in, err := p.create(ctx, r)
 	if err != nil {
 		return providers.Instance{}, p.fault(ctx, "create", r.Spec.Region, err)

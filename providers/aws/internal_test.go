@@ -49,7 +49,7 @@ func TestSettings(t *testing.T) {
 		{"image", "ami-0123456789abcdef0", ""}, {"image", "us-east-1=ami-0123456789abcdef0,us-west-2=/my/image", ""}, {"image", "ubuntu", "neither"},
 		{"image_gpu", "moon=ami-0123456789abcdef0", "no region"}, {"use_internal_ips", "yes", "allowed: true, false"}, {"proxy_jump", "me@bastion:2222,other", ""},
 		{"proxy_jump", "-oProxyCommand=evil", "is not"}, {"proxy_jump", "a b", "is not"}, {"proxy_jump", "$(x)", "is not"}, {"ssh_user", "root;", "no user name"},
-		{"ssh_from", "none", ""}, {"ssh_from", "203.0.113.7/24,::/0", ""}, {"ssh_from", "everywhere", "no network"}, {"disk_size", "0", "allowed: 1"},
+		{"use_ssm", "maybe", "allowed: true"}, {"use_ssm", "true", "instance_profile"}, {"ssh_from", "none", ""}, {"ssh_from", "203.0.113.7/24,::/0", ""}, {"ssh_from", "everywhere", "no network"}, {"disk_size", "0", "allowed: 1"},
 		{"disk_tier", "warp", "allowed: high, low, medium, ultra"}, {"color", "red", "no such setting; there are profile"},
 	} {
 		_, err := parse(map[string]string{tt.key: tt.value})

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -28,6 +29,7 @@ type settings struct {
 	proxyJump       string
 	user            string
 	sshFrom         []netip.Prefix // nil = nobody
+	useSSM          bool
 	diskGB          int32
 	diskTier        string
 }
@@ -53,6 +55,7 @@ func options() []providers.Option {
 		{Name: "image_gpu", Help: "the same for machines with NVIDIA GPUs"},
 		{Name: "instance_profile", Help: "name or ARN of the IAM instance profile that machines get (default: none)"},
 		{Name: "use_internal_ips", Help: "true: machines get no public address and are reached at their private one", Default: "false"},
+		{Name: "use_ssm", Help: "true: machines are reached through AWS Systems Manager, and no port is open at all; takes instance_profile, the AWS CLI and its session-manager-plugin", Default: "false"},
 		{Name: "use_instance_role", Help: "true: use the role of the machine or container this runs on", Default: "false"},
 		{Name: "proxy_jump", Help: "host through which machines are reached, as in ssh_config"},
 		{Name: "ssh_user", Help: "user that logs in", Default: "ubuntu"},
@@ -84,6 +87,16 @@ func parse(m map[string]string) (settings, error) {
 		}
 		if err := s.put(key, m[key]); err != nil {
 			return s, fmt.Errorf("setting %s: %w", key, err)
+		}
+	}
+	if s.useSSM {
+		switch {
+		case s.instanceProfile == "":
+			return s, errors.New("setting use_ssm: name an instance_profile whose role has the policy AmazonSSMManagedInstanceCore")
+		case s.proxyJump != "":
+			return s, errors.New("setting use_ssm: it is a way of its own, proxy_jump another: set one of them")
+		case m["ssh_from"] == "":
+			s.sshFrom = nil // nobody needs to reach port 22
 		}
 	}
 	return s, nil
@@ -126,6 +139,8 @@ func (s *settings) put(key, value string) (err error) {
 		s.instanceProfile = value
 	case "use_internal_ips":
 		s.useInternalIPs, err = aBool(value)
+	case "use_ssm":
+		s.useSSM, err = aBool(value)
 	case "use_instance_role":
 		s.useInstanceRole, err = aBool(value)
 	case "proxy_jump":

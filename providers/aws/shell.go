@@ -2,6 +2,7 @@ package aws
 
 import (
 	"context"
+	"os/exec"
 	"strings"
 
 	"aloft/providers"
@@ -25,7 +26,37 @@ func (p *Provider) Shell(ctx context.Context, in providers.Instance, k providers
 	if err != nil {
 		return nil, err
 	}
-	return shell.Dial(ctx, shell.Target{Host: host, User: p.set.user, HostKeyAlias: in.ID, ProxyCommand: jump(p.set.proxyJump)}, shell.Options{Provider: Name, Keys: k, Pool: p.pool})
+	if err := p.tunnelTools("shell"); err != nil {
+		return nil, err
+	}
+	way := jump(p.set.proxyJump)
+	if p.set.useSSM {
+		way = p.session(in)
+	}
+	return shell.Dial(ctx, shell.Target{Host: host, User: p.set.user, HostKeyAlias: in.ID, ProxyCommand: way}, shell.Options{Provider: Name, Keys: k, Pool: p.pool})
+}
+
+// session is the command that is the way to a machine through Systems Manager, as AWS documents it for ssh.
+func (p *Provider) session(in providers.Instance) string {
+	c := "aws ssm start-session --target " + in.ID + " --region " + in.Region + " --document-name AWS-StartSSHSession --parameters portNumber=22"
+	if p.set.profile != "" {
+		c += " --profile '" + strings.ReplaceAll(p.set.profile, "'", `'\''`) + "'"
+	}
+	return c
+}
+
+// tunnelTools looks for the programs that a tunnel takes, before a machine is paid for that nobody could reach.
+func (p *Provider) tunnelTools(op string) error {
+	if !p.set.useSSM {
+		return nil
+	}
+	for _, program := range []string{"aws", "session-manager-plugin"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return &providers.Error{Provider: Name, Op: op, Kind: providers.Invalid, Scope: providers.ScopeProvider, Code: "no-session-manager",
+				Err: errorf("use_ssm: there is no program %s", program), Hint: "install the AWS CLI and its session-manager-plugin, or set use_ssm: false"}
+		}
+	}
+	return nil
 }
 
 // SSH is how a person's own ssh reaches a machine.
@@ -34,7 +65,11 @@ func (p *Provider) SSH(_ context.Context, in providers.Instance) (providers.SSHT
 	if err != nil {
 		return providers.SSHTarget{}, err
 	}
-	return providers.SSHTarget{Host: host, User: p.set.user, ProxyJump: p.set.proxyJump}, nil
+	t := providers.SSHTarget{Host: host, User: p.set.user, ProxyJump: p.set.proxyJump}
+	if p.set.useSSM {
+		t.ProxyCommand = p.session(in)
+	}
+	return t, nil
 }
 
 // jump is the command that is the way through other hosts: the user's own ssh, so that ~/.ssh/config counts.
