@@ -56,14 +56,15 @@ func TestClustersEnd(t *testing.T) {
 	for _, x := range []struct {
 		fail, says string
 		tried      int
+		code       int
 	}{
-		{"capacity", "capacity", 2}, {"quota", "quota", 2}, {"auth", "auth", 1},
+		{"capacity", "capacity", 2, 104}, {"quota", "quota", 2, 104}, {"auth", "auth", 1, 108},
 	} {
 		t.Run("refused for "+x.fail, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, "ALOFT_LOCAL_FAIL="+x.fail, "ALOFT_LOCAL_REGIONS=east,west")
-			w.exits(104, []string{x.says}, "launch", "-y", "-c", "c", "--", "echo never")
-			w.exits(104, []string{x.says}, "logs", "c", "1")
+			w.exits(x.code, []string{x.says}, "launch", "-y", "-c", "c", "--", "echo never")
+			w.exits(x.code, []string{x.says}, "logs", "c", "1")
 			why := w.exits(0, []string{x.says, "Placement attempts", "east"}, "why", "c")
 			if n := strings.Count(why.out, "pretended "+x.fail); n < x.tried {
 				t.Errorf("%d attempts are told, want %d:\n%s", n, x.tried, why.out)

@@ -299,6 +299,9 @@ func jobExit(j *statev1.Job) int {
 	case statev1.JobPhase_JOB_FAILED_CHECKS:
 		return exitChecks
 	case statev1.JobPhase_JOB_FAILED_INFRA:
+		if k := j.GetFailure().GetKind(); k == statev1.FailureKind_AUTH {
+			return codeOfKind(k) // as the launch did: trying again does not help
+		}
 		return exitInfra
 	}
 	return exitUnfinished

@@ -42,6 +42,8 @@ func calls() []call {
 		{method: "compute.firewalls.insert", permissions: []string{"compute.firewalls.create", "compute.networks.updatePolicy"}, why: "to open port 22 of machines, and the ports of tasks"},
 		{method: "compute.firewalls.patch", permissions: []string{"compute.firewalls.update", "compute.networks.updatePolicy"}, why: "to open more ports of a task"},
 		{method: "compute.firewalls.delete", permissions: []string{"compute.firewalls.delete", "compute.networks.updatePolicy"}, why: "to remove a cluster's firewall rules"},
+		{method: "compute.machineTypes.aggregatedList", permissions: []string{"compute.machineTypes.list"}, why: "to make a catalogue (`sky catalog update --from api`)", optional: true},
+		{method: "compute.acceleratorTypes.aggregatedList", permissions: []string{"compute.acceleratorTypes.list"}, why: "to make a catalogue (`sky catalog update --from api`)", optional: true},
 		{method: "compute.resourcePolicies.get", permissions: []string{"compute.resourcePolicies.get"}, why: "to place the machines of a cluster close together", optional: true},
 		{method: "compute.resourcePolicies.insert", permissions: []string{"compute.resourcePolicies.create"}, why: "to place the machines of a cluster close together", optional: true},
 		{method: "compute.resourcePolicies.delete", permissions: []string{"compute.resourcePolicies.delete"}, why: "to remove a cluster's placement"},
