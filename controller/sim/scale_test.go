@@ -2,10 +2,10 @@ package sim_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -82,7 +82,7 @@ func (f *fleet) life(do func(l *reconcile.Loop, s *api.Server, sw *sweep.Sweeper
 	ctx, cancel := context.WithCancel(context.Background())
 	l := reconcile.New(reconcile.Options{Store: f.st, Providers: f.cloud, Shipper: f, Connector: f, Policy: plan.Policy{Hold: time.Hour}})
 	srv := api.New(api.Options{
-		Store: f.st, Providers: f.cloud, Placer: f, Kick: l.Kick, Entropy: entropy{rand.NewChaCha8([32]byte{})}, Logger: slog.New(slog.DiscardHandler), Busy: func() {},
+		Store: f.st, Providers: f.cloud, Placer: f, Kick: l.Kick, Entropy: rand.Reader, Logger: slog.New(slog.DiscardHandler), Busy: func() {},
 	}, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -113,11 +113,11 @@ func (f *fleet) clusters() (ids []string, byStatus map[string]int) {
 	return ids, byStatus
 }
 
-// wait polls until ok, for the longest half an hour.
+// wait polls until ok, for the longest half an hour, and not at all once something went wrong.
 func (f *fleet) wait(what string, ok func() bool) {
 	f.b.Helper()
 	for end := time.Now().Add(30 * time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
+		if f.b.Failed() || time.Now().After(end) {
 			f.b.Fatalf("waited too long: %s", what)
 		}
 	}
@@ -159,6 +159,9 @@ func scale(b *testing.B, clusters int, nodes int32) {
 				})
 			}
 			wg.Wait()
+			if ids, _ := f.clusters(); len(ids) != clusters {
+				b.Fatalf("%d clusters of %d are recorded", len(ids), clusters)
+			}
 			f.wait("all machines ready", func() bool { return f.open.Load() >= total })
 			f.wait("all clusters up", func() bool { _, by := f.clusters(); return by[state.ClusterUp] == clusters })
 		})
