@@ -57,6 +57,9 @@ func (f *follower) run(ctx context.Context, detach bool) error {
 	if err != nil || ready == nil {
 		return err
 	}
+	if c := ready.GetCluster().GetCandidates(); len(c) > 0 && c[0].GetProvider() != hostProvider && (detach || f.resp.GetJobId() == "") {
+		f.a.awaitPiece(ctx, f.resp.GetClusterName()) // with a job that is followed it is there long before
+	}
 	if f.resp.GetJobId() == "" {
 		f.say("%s Cluster %s is up.", f.a.style(styleGreen, "✓"), f.resp.GetClusterName())
 		return nil

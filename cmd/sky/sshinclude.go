@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"aloft/controller/access"
 )
@@ -25,6 +27,31 @@ func (a *app) sshIncludes() {
 	}
 	if err := includeSSH(home, access.Pattern(a.home)); err != nil {
 		fmt.Fprintf(a.errOut, "sky: warning: `ssh CLUSTER` is not set up: %v\n  add this line at the top of ~/.ssh/config: %s\n", err, includeLine(access.Pattern(a.home)))
+	}
+}
+
+// hostProvider is the place that needs no way: this machine.
+const hostProvider = "local"
+
+// pieceTime is how long the piece of a cluster that has come up is waited for: the controller writes it a moment after.
+const pieceTime = time.Second
+
+// awaitPiece waits until `ssh CLUSTER` can find the machines of a cluster.
+func (a *app) awaitPiece(ctx context.Context, cluster string) {
+	path := filepath.Join(access.Dir(a.home), cluster+".conf")
+	ctx, stop := context.WithTimeout(ctx, pieceTime)
+	defer stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -108,45 +108,6 @@ func (d *Draft) rule(n *statev1.Node, reason string) {
 	})
 }
 
-// pace sets the earliest next look at a machine that is waited for.
-func (d *Draft) pace(n *statev1.Node) {
-	poll := d.Caps[n.GetCandidate().GetProvider()].PollInterval
-	if poll == 0 {
-		poll = 2 * time.Second
-	}
-	if n.GetPhase() == statev1.NodePhase_NODE_STOPPED {
-		poll = d.Policy.StoppedPause
-		if s := d.settle(n.GetCandidate().GetProvider()); d.Now.Sub(time.UnixMilli(n.GetPhaseMs())) < s {
-			poll = min(poll, s)
-		}
-	}
-	d.look(n, poll)
-}
-
-func (d *Draft) look(n *statev1.Node, after time.Duration) {
-	d.Looks[n.GetId()] = d.Now.Add(after + state.Jitter(after/8+time.Microsecond, d.Policy.Seed, n.GetId(), d.Now.String()))
-}
-
-// retry counts a failed step and says when the next try may be.
-func (d *Draft) retry(n *statev1.Node, p *Problem) {
-	n.Tries++
-	d.retryAt(n, p)
-}
-
-func (d *Draft) retryAt(n *statev1.Node, p *Problem) {
-	pause := d.backoff(n)
-	if p != nil && p.RetryAfter > pause {
-		pause = p.RetryAfter + state.Jitter(time.Second, d.Policy.Seed, n.GetId(), "after")
-	}
-	n.RetryMs = d.Now.Add(pause).UnixMilli()
-	d.look(n, pause)
-	d.nodeDirty(n)
-	if p != nil {
-		d.Cluster.LastEvent = p.Message
-		d.ClusterDirty = true
-	}
-}
-
 func (d *Draft) observeCreate(n *statev1.Node, o Observation) {
 	in := d.Intents[n.GetId()]
 	if n.GetPhase() != statev1.NodePhase_NODE_CREATING || in.GetPhase() != statev1.IntentPhase_INTENT_ISSUED {
