@@ -23,8 +23,8 @@ const (
 func (p *Provider) Create(ctx context.Context, r providers.CreateRequest) (providers.Instance, error) {
 	const op = "create"
 	none := providers.Instance{}
-	if r.Token == "" || r.Spec.Zone == "" || r.Spec.InstanceType == "" {
-		return none, fail(op, providers.Invalid, providers.ScopeProvider, "request", "", "a token, a zone and a machine type are needed")
+	if r.Token == "" || r.Spec.Zone == "" && r.Spec.Region == "" || r.Spec.InstanceType == "" {
+		return none, fail(op, providers.Invalid, providers.ScopeProvider, "request", "", "a token, a region or zone, and a machine type are needed")
 	}
 	if r.Spec.Region == "" {
 		r.Spec.Region = regionOf(r.Spec.Zone)
@@ -34,6 +34,9 @@ func (p *Provider) Create(ctx context.Context, r providers.CreateRequest) (provi
 	}
 	c, err := p.api(ctx, op)
 	if err != nil {
+		return none, err
+	}
+	if err := p.settleZone(ctx, c, &r); err != nil {
 		return none, err
 	}
 	digest, err := specDigest(r.Spec)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -289,6 +290,38 @@ func TestUnreachableZone(t *testing.T) {
 	}
 	if n, err := sweep(providers.Selector{IDs: []string{"sky1-gone.77"}, Region: "europe-west4"}); n != 0 || providers.KindOf(err) != providers.Transient {
 		t.Errorf("absent there: %d, %v, want a transient error", n, err)
+	}
+}
+
+// TestRegionAlone: a request without a zone gets one of the region, the same when it is repeated, and the same for all
+// machines of a cluster.
+func TestRegionAlone(t *testing.T) {
+	t.Parallel()
+	_, p := lab(t, gcelab.Options{}, nil)
+	bare := func(token string, nodes int) providers.Instance {
+		t.Helper()
+		r := request(token)
+		r.Spec.Zone, r.Spec.Region, r.Spec.Nodes = "", "us-central1", nodes
+		return created(t, p, r)
+	}
+	one, again := bare("bare", 1), bare("bare", 1)
+	if one.ID != again.ID || one.Region != "us-central1" || one.Zone == "" {
+		t.Errorf("%+v, then %+v", one.InstanceRef, again.InstanceRef)
+	}
+	zones := map[string]bool{}
+	for i := range 4 {
+		zones[bare("gang-"+strconv.Itoa(i), 4).Zone] = true
+	}
+	if len(zones) != 1 {
+		t.Errorf("a gang is in %v", zones)
+	}
+	if err := p.Delete(t.Context(), providers.InstanceRef{ID: one.ID, Region: one.Region}); err != nil {
+		t.Errorf("delete without a zone: %v", err)
+	}
+	r := request("nowhere")
+	r.Spec.Zone, r.Spec.Region = "", "us-nowhere1"
+	if _, err := p.Create(t.Context(), r); providers.KindOf(err) != providers.Invalid {
+		t.Errorf("a region that there is not: %v", err)
 	}
 }
 
