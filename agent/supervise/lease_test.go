@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,14 +18,27 @@ import (
 // leased is an agent of whom nobody but its node is there.
 type leased struct {
 	*testing.T
-	sup     *supervise.Supervisor
+	sup    *supervise.Supervisor
+	mu     sync.Mutex
+	told   told
+	refuse int // renewals that fail
+	left   time.Duration
+	tells  bool // the machine has a count of its own
+}
+
+// told is what the agent did.
+type told struct {
 	offs    []time.Time
 	down    []bool
 	said    []*agentv1.Autostopping
 	renewed []time.Duration
-	refuse  int // renewals that fail
-	left    time.Duration
-	tells   bool // the machine has a count of its own
+}
+
+// seen is what the agent has done so far.
+func (l *leased) seen() told {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told
 }
 
 func lease(t *testing.T, dir string, l *leased) (end func()) {
@@ -39,15 +53,23 @@ func lease(t *testing.T, dir string, l *leased) (end func()) {
 		StateDir: dir, Home: dir, Log: slog.New(slog.DiscardHandler), CPUs: fakeCPUs, SpoolDir: dir,
 		Processes: w, Files: fakeFiles{w}, Gang: noGang{}, Vault: vault,
 		PowerOff: func(_ context.Context, down bool) error {
-			l.offs, l.down = append(l.offs, time.Now()), append(l.down, down)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.told.offs, l.told.down = append(l.told.offs, time.Now()), append(l.told.down, down)
 			return nil
 		},
-		Announce: func(a *agentv1.Autostopping) { l.said = append(l.said, a) },
+		Announce: func(a *agentv1.Autostopping) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.told.said = append(l.told.said, a)
+		},
 		Renew: func(_ time.Time, left time.Duration) error {
 			if l.refuse--; l.refuse >= 0 {
 				return errors.New("disk full")
 			}
-			l.renewed = append(l.renewed, left)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.told.renewed = append(l.told.renewed, left)
 			return nil
 		},
 		LeaseLeft: func() (time.Duration, bool) { return l.left, l.tells },
@@ -78,13 +100,13 @@ func (l *leased) policy(p *agentv1.NodePolicy) {
 // ended checks that the node ended itself for good at about the time given, for the reason given.
 func (l *leased) ended(at time.Time, code string) {
 	l.Helper()
-	if len(l.offs) == 0 || !l.down[0] {
-		l.Fatalf("not ended for good: %v %v", l.offs, l.down)
+	if len(l.seen().offs) == 0 || !l.seen().down[0] {
+		l.Fatalf("not ended for good: %v %v", l.seen().offs, l.seen().down)
 	}
-	if d := l.offs[0].Sub(at); d < 0 || d > 15*time.Second {
-		l.Errorf("ended at %v, want %v", l.offs[0], at)
+	if d := l.seen().offs[0].Sub(at); d < 0 || d > 15*time.Second {
+		l.Errorf("ended at %v, want %v", l.seen().offs[0], at)
 	}
-	if got := l.said[len(l.said)-1]; got.GetCode() != code || !got.GetBudget() || got.GetReason() == "" {
+	if got := l.seen().said[len(l.seen().said)-1]; got.GetCode() != code || !got.GetBudget() || got.GetReason() == "" {
 		l.Errorf("said %v, want %s", got, code)
 	}
 }
@@ -101,20 +123,20 @@ func TestLeaseEndsTheNode(t *testing.T) {
 				l.policy(&agentv1.NodePolicy{DeadlineMs: theirs.Add(time.Hour).UnixMilli(), SentMs: theirs.UnixMilli(), Nodes: 1})
 				synctest.Wait()
 				time.Sleep(59 * time.Minute)
-				if len(l.offs) > 0 {
+				if len(l.seen().offs) > 0 {
 					t.Fatal("ended too early")
 				}
-				if len(l.renewed) != 1 || l.renewed[0] > time.Hour || l.renewed[0] < 59*time.Minute {
-					t.Errorf("the machine was told of %v", l.renewed)
+				if len(l.seen().renewed) != 1 || l.seen().renewed[0] > time.Hour || l.seen().renewed[0] < 59*time.Minute {
+					t.Errorf("the machine was told of %v", l.seen().renewed)
 				}
 				theirs = theirs.Add(59 * time.Minute)
 				l.policy(&agentv1.NodePolicy{DeadlineMs: theirs.Add(2 * time.Hour).UnixMilli(), SentMs: theirs.UnixMilli(), Nodes: 1})
 				time.Sleep(119 * time.Minute)
-				if len(l.offs) > 0 {
+				if len(l.seen().offs) > 0 {
 					t.Fatal("ended though it was renewed")
 				}
-				if len(l.renewed) != 2 || l.renewed[1] != 2*time.Hour {
-					t.Errorf("the machine was told of %v", l.renewed)
+				if len(l.seen().renewed) != 2 || l.seen().renewed[1] != 2*time.Hour {
+					t.Errorf("the machine was told of %v", l.seen().renewed)
 				}
 				time.Sleep(5 * time.Minute)
 				l.ended(start.Add(59*time.Minute+2*time.Hour), "LEASE")
@@ -142,8 +164,8 @@ func TestLeaseAfterARestart(t *testing.T) {
 					want = start.Add(3 * time.Hour)
 				}
 				second.ended(want, "LEASE")
-				if len(second.renewed) > 0 {
-					t.Errorf("renewed by nobody: %v", second.renewed)
+				if len(second.seen().renewed) > 0 {
+					t.Errorf("renewed by nobody: %v", second.seen().renewed)
 				}
 			})
 		})
@@ -187,8 +209,8 @@ func TestBudgetsWithoutAController(t *testing.T) {
 					BillingSinceMs: theirs.UnixMilli(), SentMs: theirs.UnixMilli()})
 				time.Sleep(100 * time.Hour)
 				if tc.after == 0 {
-					if len(l.offs) > 0 {
-						t.Fatalf("ended: %v", l.said)
+					if len(l.seen().offs) > 0 {
+						t.Fatalf("ended: %v", l.seen().said)
 					}
 					return
 				}

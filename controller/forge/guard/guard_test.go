@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,7 +180,7 @@ func TestLimit(t *testing.T) {
 func TestLineThatIsNotEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out screen
 		g := guard.New(&out, guard.Options{System: cienv.Jenkins})
 		look := func(after time.Duration, want string) {
 			t.Helper()
@@ -202,6 +203,24 @@ func TestLineThatIsNotEnded(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// screen is what is printed by the test and by the guard's own clock.
+type screen struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
 }
 
 func TestLongLine(t *testing.T) {
