@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"aloft/tasks/check/frame"
+	"aloft/tasks/check/images"
 	"aloft/tasks/check/stats"
 )
 
@@ -21,6 +22,8 @@ const (
 type Side struct {
 	Which Which
 	Data  *frame.Dataset
+	// Images are set instead of Data where the data are images.
+	Images *images.Set
 	// Offset is added to row numbers in results: test rows follow train rows.
 	Offset int
 
@@ -52,6 +55,9 @@ type Context struct {
 }
 
 func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error) {
+	if in.TrainImages != nil || in.TestImages != nil {
+		return imageContext(in)
+	}
 	info, predErrs, modelErr := in.meet(ctx, items)
 	if err := in.validate(); err != nil {
 		return nil, err

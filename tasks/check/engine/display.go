@@ -1,5 +1,7 @@
 package engine
 
+import "aloft/tasks/check/images"
+
 // Display is something a report shows beside a result, as data: how it looks
 // is the report's matter.
 type Display interface{ display() }
@@ -83,6 +85,34 @@ type Gauge struct {
 	Method     string
 }
 
+// Gallery shows sample images with what is known of each.
+type Gallery struct {
+	Title   string
+	Samples []Shown
+}
+
+// Shown is one image of a Gallery.
+type Shown struct {
+	Thumb   images.Thumb
+	ID      string
+	Caption string
+	// Boxes and Predicted are drawn over the image; in pixels of the original.
+	Boxes, Predicted []images.Box
+	// Names are the names of the classes of the boxes.
+	Names map[int]string
+}
+
+// Shade shows one number per pixel as shades: an average image, a difference.
+type Shade struct {
+	Title string
+	Unit  string // what the values are
+	Mean  images.Mean
+	// Max is the value of the strongest shade; 0 takes the largest value.
+	Max float64
+}
+
+func (Gallery) display()   {}
+func (Shade) display()     {}
 func (Histogram) display() {}
 func (Scatter) display()   {}
 func (Gauge) display()     {}

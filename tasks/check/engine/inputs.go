@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"aloft/tasks/check/frame"
+	"aloft/tasks/check/images"
 )
 
 // Task is the kind of prediction a model makes.
@@ -72,6 +73,9 @@ type Inputs struct {
 	// Name is what the data are called in reports.
 	Name        string
 	Train, Test *frame.Dataset
+	// TrainImages and TestImages are set instead where the data are images;
+	// their predictions are within them.
+	TrainImages, TestImages *images.Set
 	// TrainPredictions and TestPredictions may be nil.
 	TrainPredictions, TestPredictions *Predictions
 	// Task fixes the task; Unknown infers it.

@@ -46,9 +46,15 @@ type Outcome struct {
 	Elapsed time.Duration
 }
 
+// The kinds of data.
+const (
+	KindTabular = "tabular"
+	KindVision  = "vision"
+)
+
 // Report is the outcome of a suite.
 type Report struct {
-	Kind    string // "tabular"
+	Kind    string // KindTabular or KindVision
 	Name    string // what the data are called
 	Suite   string
 	Mode    Mode

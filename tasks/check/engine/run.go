@@ -15,13 +15,20 @@ import (
 // report; the error tells only that the run was cancelled.
 func Run(ctx context.Context, suite Suite, in Inputs) (*Report, error) {
 	started := time.Now()
-	r := &Report{Kind: "tabular", Name: in.Name, Suite: suite.Name, Mode: in.Mode, Seed: in.Seed, FailOn: FailOnFail, Started: started}
+	r := &Report{Kind: KindTabular, Name: in.Name, Suite: suite.Name, Mode: in.Mode, Seed: in.Seed, FailOn: FailOnFail, Started: started}
 	if in.Train != nil {
 		r.Train = shape(in.Train)
 	}
 	if in.Test != nil {
 		s := shape(in.Test)
 		r.Test = &s
+	}
+	if in.TrainImages != nil {
+		r.Kind, r.Train = KindVision, imageShape(in.TrainImages)
+	}
+	if in.TestImages != nil {
+		s := imageShape(in.TestImages)
+		r.Kind, r.Test = KindVision, &s
 	}
 	c, err := newContext(ctx, &in, suite.Items)
 	if err != nil {
@@ -176,9 +183,9 @@ func judge(c *Condition, r Result) (j Judged) {
 }
 
 func (c *Context) sampled(args Args) Sampled {
-	s := Sampled{TrainTotal: c.train.Data.Total()}
+	s := Sampled{TrainTotal: c.train.total()}
 	if c.test != nil {
-		s.TestTotal = c.test.Data.Total()
+		s.TestTotal = c.test.total()
 	}
 	s.Train, s.Test = s.TrainTotal, s.TestTotal
 	if n, ok := args["n_samples"].(int); ok {
