@@ -136,29 +136,7 @@ func (g *github) Delete(ctx context.Context, t Target, id int64) error {
 // Minimize marks a comment as outdated. GraphQL answers errors with 200.
 func (g *github) Minimize(ctx context.Context, c Comment) error {
 	const mutation = `mutation($id: ID!) { minimizeComment(input: {subjectId: $id, classifier: OUTDATED}) { minimizedComment { isMinimized } } }`
-	address := *g.base
-	address.Path = strings.TrimSuffix(address.Path, "/v3") + "/graphql" // an Enterprise server has it beside, not below
-	var out struct {
-		Errors []struct {
-			Type    string `json:"type"`
-			Message string `json:"message"`
-		} `json:"errors"`
-	}
-	in := map[string]any{"query": mutation, "variables": map[string]string{"id": c.Node}}
-	if _, err := g.call(ctx, "fold the earlier comment", http.MethodPost, address.String(), in, &out); err != nil {
-		return err
-	}
-	if len(out.Errors) > 0 {
-		e := &Error{Doing: "fold the earlier comment", Status: http.StatusOK, Reason: Invalid, Detail: g.safe(out.Errors[0].Message)}
-		switch out.Errors[0].Type {
-		case "FORBIDDEN":
-			e.Reason = Forbidden
-		case "NOT_FOUND":
-			e.Reason = NotFound
-		}
-		return e
-	}
-	return nil
+	return g.graphql(ctx, "fold the earlier comment", mutation, c.Node)
 }
 
 type ghPull struct {

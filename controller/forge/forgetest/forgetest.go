@@ -35,6 +35,8 @@ type Pull struct {
 	Number             int
 	SHA, Owner, Branch string
 	State              string
+	// Base, Title and Body are of those that were opened here; Merge says how one is, or will be, merged.
+	Base, Title, Body, Merge string
 }
 
 // Server is one forge with one repository, acme/model.
@@ -60,6 +62,11 @@ type Server struct {
 	// Breaches are requests and answers that GitHub's description of its API does not know. There must be none.
 	Breaches []string
 
+	// RunnerPage is how many runners a page has; 0 = as many as are asked for.
+	RunnerPage int
+	// NotMerging refuses to wait for checks before a merge, as branches without protection do.
+	NotMerging bool
+
 	// Uploads are the names of files that were kept, Reruns the paths by which runs were started again.
 	Uploads, Reruns []string
 
@@ -68,6 +75,8 @@ type Server struct {
 	comments []Comment
 	statuses []Status
 	checks   []Check
+	runners  []Runner
+	runs     []Run
 	next     int64
 	Log      []string // "METHOD path", in order
 }
@@ -156,7 +165,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		send(w, 200, map[string]any{"login": s.User, "username": s.User, "uuid": s.User, "user_view_type": "private"})
 	case r.Method != http.MethodGet && s.ReadOnly:
 		s.fail(w, http.StatusForbidden, "Resource not accessible by integration")
-	case s.statusOrCheck(w, r, path):
+	case s.runner(w, r, path), s.statusOrCheck(w, r, path), s.makesPull(w, r, path):
 	case oneGitHub.MatchString(path) && s.Kind == forge.GitHub:
 		s.one(w, r, oneGitHub.FindStringSubmatch(path)[1])
 	case placePath.MatchString(path):
@@ -183,7 +192,12 @@ func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
 		Query     string
 		Variables struct{ ID string }
 	}
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || !strings.Contains(in.Query, "minimizeComment(") || !s.known(r) {
+	err := json.NewDecoder(r.Body).Decode(&in)
+	if err == nil && strings.Contains(in.Query, "enablePullRequestAutoMerge(") && s.known(r) {
+		s.autoMerge(w, in.Query, in.Variables.ID)
+		return
+	}
+	if err != nil || !strings.Contains(in.Query, "minimizeComment(") || !s.known(r) {
 		s.fail(w, http.StatusBadRequest, "Problems parsing JSON")
 		return
 	}
@@ -346,7 +360,7 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request, path string) {
 		if p.State != "" {
 			state = p.State
 		}
-		doc := map[string]any{"number": p.Number, "iid": p.Number, "id": p.Number, "state": state, "sha": p.SHA, "source_branch": p.Branch,
+		doc := map[string]any{"node_id": pullNode(p), "html_url": pullPage(r, p), "web_url": pullPage(r, p), "links": map[string]any{"html": map[string]string{"href": pullPage(r, p)}}, "number": p.Number, "iid": p.Number, "id": p.Number, "state": state, "sha": p.SHA, "source_branch": p.Branch,
 			"head":   map[string]string{"sha": p.SHA, "ref": p.Branch},
 			"source": map[string]any{"branch": map[string]string{"name": p.Branch}, "commit": map[string]string{"hash": p.SHA[:min(12, len(p.SHA))]}}}
 		if last == strconv.Itoa(p.Number) {
