@@ -240,6 +240,10 @@ func displayList(displays []engine.Display) any {
 			g := d.Grid
 			g.Rows = g.Rows[:min(len(g.Rows), mostRows)]
 			item("dataframe", records(g))
+		case engine.Gallery:
+			if markup, legend, _ := galleryHTML(d, plotSize); markup != "" {
+				item("html", "<style>"+themeStyle+plotStyle+"</style><h5>"+esc(d.Title)+`</h5><ul class="gallery">`+markup+"</ul>"+legend)
+			}
 		default:
 			if picture := draw(d); picture != nil {
 				item("html", "<style>"+themeStyle+plotStyle+"</style><figure><figcaption>"+esc(picture.title)+"</figcaption>"+

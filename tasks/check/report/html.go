@@ -88,7 +88,7 @@ func (p *page) head() {
 	}
 	digest := sha256.Sum256([]byte(pageScript))
 	p.add("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">",
-		`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-`, base64.StdEncoding.EncodeToString(digest[:]), `'">`,
+		`<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-`, base64.StdEncoding.EncodeToString(digest[:]), `'">`,
 		`<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">`,
 		`<title>`, esc(r.Name), `: `, esc(r.Suite), ` `, strings.ToLower(word), `</title><style>`, pageStyle, `</style></head><body id="top">`,
 		`<a class="skip" href="#main">Skip to the results</a><header><div class="top"><div><h1>`, esc(format.Truncate(r.Name, 200)), `</h1><p class="soft">`,

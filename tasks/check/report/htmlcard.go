@@ -200,6 +200,8 @@ func (p *page) displays(o *engine.Outcome) {
 			p.add(`<p class="details">`, esc(format.Truncate(d.Text, mostDetails)), `</p>`)
 		case engine.TableView:
 			p.table(d)
+		case engine.Gallery:
+			p.gallery(d)
 		default:
 			p.figure(picture)
 		}
@@ -224,6 +226,8 @@ func draw(d engine.Display) *plot {
 		return scatter(d)
 	case engine.Gauge:
 		return gauge(d)
+	case engine.Shade:
+		return shade(d)
 	}
 	return nil
 }

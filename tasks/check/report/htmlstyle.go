@@ -34,6 +34,9 @@ svg .area{fill-opacity:.2}
 .f0{fill:var(--s0)}.f1{fill:var(--s1)}.f2{fill:var(--s2)}.f3{fill:var(--s3)}.f4{fill:var(--s4)}.f5{fill:var(--s5)}.f6{fill:var(--s6)}.f7{fill:var(--s7)}
 .points{fill:none;stroke-linecap:round;stroke-width:5;stroke-opacity:.75}.p0{stroke:var(--s0)}.swatch{stroke-width:9}
 .c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}.c4{stroke:var(--c4)}
+.gallery{display:flex;flex-wrap:wrap;gap:12px 14px;list-style:none;margin:8px 0;padding:0}.gallery li{width:132px;font-size:13px;line-height:1.4;overflow-wrap:anywhere}.gallery p{margin:3px 0 0}
+.pic{position:relative;background:var(--head);border-radius:4px}.pic img{display:block;border-radius:4px}.pic .crisp{image-rendering:pixelated}.pic svg{position:absolute;left:0;top:0;max-width:none}
+.box-label,.box-guess{fill:none;stroke-width:2}.box-label{stroke:#2f8bff}.box-guess{stroke:#ff8a1f;stroke-dasharray:5 3}
 .legend{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:13px;margin:8px 0 0;padding:0;list-style:none}
 .legend svg{display:inline-block;vertical-align:middle;margin-right:7px}.legend li{overflow-wrap:anywhere}
 `

@@ -106,9 +106,29 @@ func outcomeDetails(o *engine.Outcome) string {
 			fmt.Fprintf(&b, "\n%s\n", md(format.Truncate(d.Text, mostDetails)))
 		case engine.TableView:
 			markdownTable(&b, d)
+		case engine.Gallery:
+			markdownGallery(&b, d)
 		}
 	}
 	return b.String()
+}
+
+// markdownGallery lists the images by name: pictures are in the HTML report.
+func markdownGallery(b *strings.Builder, g engine.Gallery) {
+	if len(g.Samples) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n**%s**\n\n", md(format.Truncate(g.Title, mostCell)))
+	for _, s := range g.Samples[:min(len(g.Samples), markdownRows)] {
+		fmt.Fprintf(b, "- %s", md(format.Truncate(s.ID, mostCell)))
+		if s.Caption != "" {
+			fmt.Fprintf(b, ": %s", md(format.Truncate(s.Caption, mostCell)))
+		}
+		b.WriteByte('\n')
+	}
+	if more := len(g.Samples) - markdownRows; more > 0 {
+		fmt.Fprintf(b, "- and %d more\n", more)
+	}
 }
 
 func markdownTable(b *strings.Builder, t engine.TableView) {

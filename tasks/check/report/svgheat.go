@@ -56,12 +56,12 @@ func heatmap(h engine.Heatmap) *plot {
 		return min(max(v, -1), 1)
 	}
 	if n*m > 900 {
-		p.heatShades(l, shade)
+		p.heatShades(l, shade, shadeOpacity)
 	} else {
 		p.heatCells(h, l, shade)
 	}
 	if l.cell < 26 { // numbers do not fit: a key of the shades
-		p.heatKey(largest, negative, h.Shares != nil)
+		p.heatKey(largest, negative, h.Shares != nil, shadeOpacity)
 	}
 	p.desc = describeHeat(h, n, m)
 	if len(h.Rows) > n || len(h.Cols) > m {
@@ -186,7 +186,7 @@ func (p *plot) heatText(x, y, cell, shade float64, text string, shares bool) {
 
 // heatShades draws the cells of a large matrix as one path for each shade,
 // neighbours of the same shade as one block: small enough for any page.
-func (p *plot) heatShades(l heatLayout, shade func(i, j int) float64) {
+func (p *plot) heatShades(l heatLayout, shade func(i, j int) float64, opacity func(float64) float64) {
 	level := func(i, j int) int { return int(math.Round(shade(i, j) * heatLevels)) }
 	paths := make([]strings.Builder, 2*heatLevels+1)
 	for i := range l.rows {
@@ -211,12 +211,12 @@ func (p *plot) heatShades(l heatLayout, shade func(i, j int) float64) {
 		if s < 0 {
 			class = "cold"
 		}
-		p.addf(`<path class="%s" fill-opacity="%.3g" d="%s"/>`, class, shadeOpacity(math.Abs(s)), paths[k].String())
+		p.addf(`<path class="%s" fill-opacity="%.3g" d="%s"/>`, class, opacity(math.Abs(s)), paths[k].String())
 	}
 }
 
 // heatKey explains the shades below the matrix.
-func (p *plot) heatKey(largest float64, negative, shares bool) {
+func (p *plot) heatKey(largest float64, negative, shares bool, opacity func(float64) float64) {
 	const w, steps = 26.0, 6
 	if shares {
 		largest, negative = 1, false
@@ -236,7 +236,7 @@ func (p *plot) heatKey(largest float64, negative, shares bool) {
 		}
 		p.addf(`<rect class="ground" x="%s" y="%s" width="%s" height="13"/>`, px(x), px(y), px(w/2))
 		if k != 0 {
-			p.addf(`<rect class="%s" x="%s" y="%s" width="%s" height="13" fill-opacity="%.3g"/>`, class, px(x), px(y), px(w/2), shadeOpacity(math.Abs(s)))
+			p.addf(`<rect class="%s" x="%s" y="%s" width="%s" height="13" fill-opacity="%.3g"/>`, class, px(x), px(y), px(w/2), opacity(math.Abs(s)))
 		}
 		x += w / 2
 	}
