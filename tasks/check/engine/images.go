@@ -48,7 +48,7 @@ func (s *Side) total() int {
 
 // imageShape describes a set of images.
 func imageShape(s *images.Set) Shape {
-	sh := Shape{Rows: cmp.Or(s.Total, len(s.Records)), Columns: len(s.Properties)}
+	sh := Shape{Rows: cmp.Or(s.Total, len(s.Records)), Columns: len(s.Properties), Faults: s.Faults, Partial: s.Partial, Ranks: s.Ranks}
 	for _, p := range s.Properties {
 		sh.Features = append(sh.Features, p.Name)
 		if p.Kind == images.Numerical {

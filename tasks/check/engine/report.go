@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"aloft/tasks/check/frame"
+	"aloft/tasks/check/images"
 )
 
 // FailOn says from which verdict on a report fails.
@@ -83,7 +84,16 @@ type Shape struct {
 	Rows, Columns                    int
 	Features, Categorical, Numerical []string
 	Label, Index, Datetime           string
+	// Faults are samples that could not be used, Partial why reading ended
+	// before the data did, "" when it did not. Both count against the report.
+	Faults  []images.Fault
+	Partial string
+	// Ranks is how many ranks read a part each, 0 for one.
+	Ranks int
 }
+
+// Whole reports whether every sample could be used.
+func (s *Shape) Whole() bool { return s == nil || len(s.Faults) == 0 && s.Partial == "" }
 
 // Counts tallies conditions and checks that did not run.
 type Counts struct {
@@ -132,7 +142,8 @@ func (o *Outcome) blames() bool {
 // Verdict reports whether the report is acceptable. FailOnFail rejects a
 // failed condition, a condition that could not be judged, a check that ought
 // to have run and did not, and a report in which nothing was judged or run.
-// FailOnWarn also rejects warnings. FailNever accepts everything. In mode
+// Samples
+// that could not be used reject it too. FailOnWarn also rejects warnings. FailNever accepts everything. In mode
 // Deepchecks, checks that did not run are forgiven, as there.
 func (r *Report) Verdict(failOn FailOn) bool {
 	if failOn == FailNever {
@@ -143,6 +154,9 @@ func (r *Report) Verdict(failOn FailOn) bool {
 	}
 	n := r.Counts()
 	bad := n.Fail + n.Error
+	if !r.Train.Whole() || !r.Test.Whole() {
+		bad++
+	}
 	if failOn == FailOnWarn {
 		bad += n.Warn
 	}

@@ -174,6 +174,8 @@ type Set struct {
 	// Partial tells why the pass ended before the data did (the loader
 	// raised), with the text to show; "" when it did not.
 	Partial string
+	// Ranks is how many ranks read a part each, 0 for one.
+	Ranks int
 }
 
 // Mean is a picture of means, row by row.

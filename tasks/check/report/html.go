@@ -29,6 +29,7 @@ func HTML(w io.Writer, r *engine.Report) error {
 		p.add(`<section class="card"><h2>The suite did not run</h2><p><code>`, esc(string(r.Err.Class)), `</code></p><p class="details">`, esc(r.Err.Message), `</p></section>`)
 	} else {
 		p.conditions(cards)
+		p.faults()
 		blamed := r.Counts().NotRun > 0
 		if blamed { // part of the verdict: not below everything else
 			p.notRun()
@@ -234,9 +235,13 @@ func (p *page) data() {
 			p.add(`<dt>`, name, `</dt><dd>`, esc(value), `</dd>`)
 		}
 	}
-	item("Train", fmt.Sprintf("%s rows, %d columns", format.Number(float64(r.Train.Rows)), r.Train.Columns))
+	columns := "columns"
+	if r.Kind == engine.KindVision {
+		columns = "properties"
+	}
+	item("Train", fmt.Sprintf("%s %s, %d %s", format.Number(float64(r.Train.Rows)), of(r), r.Train.Columns, columns))
 	if r.Test != nil {
-		item("Test", fmt.Sprintf("%s rows, %d columns", format.Number(float64(r.Test.Rows)), r.Test.Columns))
+		item("Test", fmt.Sprintf("%s %s, %d %s", format.Number(float64(r.Test.Rows)), of(r), r.Test.Columns, columns))
 	}
 	item("Task", string(r.Task))
 	item("Label", r.Train.Label)

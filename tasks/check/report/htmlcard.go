@@ -362,7 +362,7 @@ func (p *page) sampled(o *engine.Outcome) {
 		used, total = s.Test, s.TestTotal
 	}
 	if used < total {
-		p.add(`<p class="foot">Computed on a sample of `, format.Number(float64(used)), ` of `, format.Number(float64(total)), ` rows; n_samples sets its size.</p>`)
+		p.add(`<p class="foot">Computed on a sample of `, format.Number(float64(used)), ` of `, format.Number(float64(total)), ` `, of(p.report), `; n_samples sets its size.</p>`)
 	}
 }
 

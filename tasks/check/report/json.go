@@ -62,6 +62,16 @@ func document(r *engine.Report) engine.Object {
 		{Key: "context", Value: contextObject(r)},
 		{Key: "run", Value: engine.Object{{Key: "wall_seconds", Value: seconds(r.Elapsed)}}},
 	}
+	if !r.Train.Whole() || !r.Test.Whole() {
+		unused := engine.Object{{Key: "train", Value: faultsObject(&r.Train)}}
+		if r.Test != nil {
+			unused = append(unused, engine.Field{Key: "test", Value: faultsObject(r.Test)})
+		}
+		doc = append(doc, engine.Field{Key: "faults", Value: unused})
+	}
+	if r.Train.Ranks > 1 {
+		doc = append(doc, engine.Field{Key: "ranks", Value: r.Train.Ranks})
+	}
 	checks := make([]any, 0, len(r.Outcomes))
 	for i := range r.Outcomes {
 		checks = append(checks, outcome(&r.Outcomes[i]))

@@ -80,6 +80,9 @@ func JUnit(w io.Writer, r *engine.Report) error {
 		s.Cases = append(s.Cases, cases(r, o, name)...)
 		s.elapsed += o.Elapsed
 	}
+	if s := faultsSuite(r); s != nil {
+		doc.Suites = append(doc.Suites, *s)
+	}
 	if r.Baseline != nil {
 		doc.Suites = append(doc.Suites, baselineCases(r.Baseline))
 	}

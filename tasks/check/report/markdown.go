@@ -73,6 +73,7 @@ func (m *markdown) report(r *engine.Report) {
 		}
 	}
 	m.section(conditionTable(bad))
+	m.section(faultsMarkdown(r))
 	m.section(notRunList(r))
 	m.section(segmentsMarkdown(r))
 	m.section(baselineMarkdown(r.Baseline))

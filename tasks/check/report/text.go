@@ -111,6 +111,7 @@ func (t *textWriter) report(r *engine.Report) {
 			t.column(strings.Repeat(" ", indent), indent, format.Truncate(row.Details, mostDetails), dim)
 		}
 	}
+	t.faults(r)
 	t.notRun(r)
 	t.notes(r)
 	t.segments(r)
@@ -203,12 +204,15 @@ func conditionRows(r *engine.Report) []conditionRow {
 
 // headline lists what the report is about.
 func headline(r *engine.Report) []string {
-	parts := []string{r.Name, r.Suite, format.Number(float64(r.Train.Rows)) + " train rows"}
+	parts := []string{r.Name, r.Suite, format.Number(float64(r.Train.Rows)) + " train " + of(r)}
 	if r.Test != nil {
-		parts = append(parts, format.Number(float64(r.Test.Rows))+" test rows")
+		parts = append(parts, format.Number(float64(r.Test.Rows))+" test "+of(r))
 	}
 	if r.Task != engine.Unknown {
 		parts = append(parts, string(r.Task))
+	}
+	if r.Train.Ranks > 1 {
+		parts = append(parts, fmt.Sprintf("read by %d ranks", r.Train.Ranks))
 	}
 	if r.Mode != engine.Mended {
 		parts = append(parts, "compat "+string(r.Mode))

@@ -2,9 +2,11 @@ package report_test
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -68,7 +70,11 @@ func visionReport(t testing.TB) *engine.Report {
 	}
 	r := assembled("ants and bees", 3, false)
 	r.Kind, r.Task, r.Classes = engine.KindVision, "object_detection", nil
-	r.Train, r.Test = engine.Shape{Rows: 380, Columns: 7}, &engine.Shape{Rows: 220, Columns: 7}
+	r.Train, r.Test = engine.Shape{Rows: 380, Columns: 7, Ranks: 2}, &engine.Shape{Rows: 220, Columns: 7}
+	r.Test.Partial = "Traceback (most recent call last):\n  File \"test.py\", line 7, in collate\nValueError: a <b>bad</b> batch"
+	for i := range 70 {
+		r.Train.Faults = append(r.Train.Faults, images.Fault{ID: fmt.Sprintf("images/%d.png", i), Message: "the file is cut off after 120 of 4,000 bytes"})
+	}
 	r.Outcomes = append(ran("ColumnsInfo", true, []engine.Display{g, plain, bad}, engine.Fail),
 		ran("FeatureDrift", false, []engine.Display{heat("Mean of train", 224, 224), heat("Mean of test", 96, 40), heat("Difference", 8, 8), engine.Shade{Title: "none"}}, engine.Pass)...)
 	return r
@@ -78,7 +84,7 @@ func TestGalleries(t *testing.T) {
 	t.Parallel()
 	r := visionReport(t)
 	page := render(t, r, report.HTML)
-	for _, want := range []string{"img-src data:", "6 more images are not shown.", `alt="images/train/ants/0013.png; labelled ant, bee with`, "Shades are brightness, 0 to 255.", "<title>ant 0.93</title>"} {
+	for _, want := range []string{"img-src data:", "6 more images are not shown.", `alt="images/train/ants/0013.png; labelled ant, bee with`, "Shades are brightness, 0 to 255.", "read by 2 ranks", "380 images, 7 properties", "and 20 more", "a &lt;b&gt;bad&lt;/b&gt; batch", "<title>ant 0.93</title>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -89,6 +95,24 @@ func TestGalleries(t *testing.T) {
 	text := render(t, r, report.Markdown)
 	if !strings.Contains(text, "Images with unusual brightness") || !strings.Contains(text, "Brightness 212.8") || strings.Contains(text, "base64") {
 		t.Errorf("the Markdown form:\n%s", text)
+	}
+	for _, form := range []struct {
+		what  string
+		write func(io.Writer, *engine.Report) error
+		want  string
+	}{{"JSON", report.JSON, `"message": "the file is cut off after 120 of 4,000 bytes"`}, {"JUnit", report.JUnit, `<testsuite name="data" tests="52" failures="0" errors="52"`}, {"Markdown", report.Markdown, "- and 61 more"}} {
+		if text := render(t, r, form.write); !strings.Contains(text, form.want) {
+			t.Errorf("%s lacks %q:\n%.3000s", form.what, form.want, text)
+		}
+	}
+	whole := *r
+	whole.Train.Faults, whole.Test, whole.Outcomes = nil, nil, r.Outcomes[2:]
+	if !whole.Passed() {
+		t.Error("a report without faults fails")
+	}
+	whole.Train.Partial = "x"
+	if whole.Passed() {
+		t.Error("a partial report passes")
 	}
 	if old := render(t, r, report.Deepchecks); !strings.Contains(old, "data:image/png;base64,") {
 		t.Error("deepchecks' form shows no image")
