@@ -64,7 +64,7 @@ The check of one run is changed, not made again: set it running first, then at t
 	fl.StringVar(&o.as, "as", "auto", "`WHAT` to set: check, status, or auto: a check where that can be")
 	fl.StringVar(&o.forge.sha, "commit-sha", "", "the commit `SHA` (default the one of this run)")
 	fl.StringVar(&o.forge.repo, "repo", "", "`URL` or name of the repository (default the CI system's, else git's remote origin)")
-	fl.StringVar(&o.forge.driver, "driver", "", "`FORGE`: github, gitlab or bitbucket (default by the repository)")
+	fl.StringVar(&o.forge.driver, "driver", "", "`FORGE`: github, gitlab, bitbucket or gitea, which is Forgejo, too (default by the repository)")
 	fl.StringVar(&o.forge.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
 	fl.StringArrayVar(&o.report.metrics, "metrics", nil, "`FILE` of metrics: JSON, or lines NAME: VALUE; can be repeated")
 	fl.StringVar(&o.report.base, "base", "", "`FILE` of metrics to compare with")

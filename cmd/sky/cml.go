@@ -199,7 +199,7 @@ func (a *app) publishImages(ctx context.Context, text, dir string, publish bool,
 		}
 		uctx, stop := context.WithTimeout(ctx, commentTime)
 		defer stop()
-		address, err := up.Upload(uctx, path, b)
+		address, err := up.Upload(uctx, forge.Target{}, path, b)
 		if err != nil {
 			a.note("warning: upload %s: %v", path, err)
 			return "⚠️ (the picture " + alt + " could not be uploaded)"
@@ -365,7 +365,7 @@ func (a *app) cmlPublish(verb string) *cobra.Command {
 			}
 			ctx, stop := context.WithTimeout(cmd.Context(), commentTime)
 			defer stop()
-			out, err := up.Upload(ctx, args[0], b)
+			out, err := up.Upload(ctx, forge.Target{}, args[0], b)
 			if err != nil {
 				return notPosted(err, "")
 			}

@@ -101,7 +101,7 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
 	fl.StringVar(&o.sha, "head-sha", "", "as --commit-sha")
 	_ = fl.MarkHidden("head-sha")
 	fl.StringVar(&o.repo, "repo", "", "`URL` or name of the repository (default the CI system's, else git's remote origin)")
-	fl.StringVar(&o.driver, "driver", "", "`FORGE`: github, gitlab or bitbucket (default by the repository)")
+	fl.StringVar(&o.driver, "driver", "", "`FORGE`: github, gitlab, bitbucket or gitea, which is Forgejo, too (default by the repository)")
 	fl.StringVar(&o.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
 	fl.StringVar(&o.title, "watermark-title", "", "key of the comment, as CML has it: `TEXT` in which {workflow} and {run} are replaced")
 	fl.StringVar(&o.key, "key", "", "`KEY` of the comment (default workflow, job and matrix leg)")
@@ -258,7 +258,7 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 		if err != nil || here.Host != host || ci.APIURL == "" { // not the forge that the CI system belongs to
 			kind, api = cienv.ForgeOf(host)
 		}
-		if k := map[string]string{"github": "/api/v3", "gitlab": "/api/v4"}[o.driver]; api == "" && k != "" {
+		if k := map[string]string{"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1"}[o.driver]; api == "" && k != "" {
 			api = "https://" + host + k
 		}
 		name = repo
@@ -269,7 +269,7 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 		kind = o.driver
 	}
 	if kind == "" {
-		return nil, usageError("which forge is %s on? Give --driver: github, gitlab or bitbucket", name)
+		return nil, usageError("which forge is %s on? Give --driver: github, gitlab, bitbucket or gitea", name)
 	}
 	token := o.token
 	for _, n := range []string{"REPO_TOKEN", "repo_token", "CML_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN"} {

@@ -35,15 +35,10 @@ func (b *bitbucket) SetStatus(ctx context.Context, s Status) (Posted, error) {
 		Key string `json:"key"`
 		URL string `json:"url"`
 	}
-	post := func() error {
+	err := twice(func() error {
 		_, err := b.call(ctx, "set the build status", http.MethodPost, b.at("/commit/"+url.PathEscape(s.SHA)+"/statuses/build"), in, &out)
 		return err
-	}
-	err := post()
-	var e *Error
-	if errors.As(err, &e) && e.Unsure {
-		err = post()
-	}
+	})
 	return Posted{Kind: "status", ID: out.Key, URL: out.URL, Action: "created"}, err
 }
 
@@ -117,15 +112,10 @@ func (b *bitbucket) SetCheck(ctx context.Context, c Check) (Posted, error) {
 		for _, a := range batch {
 			in = append(in, bbOne(a, seen))
 		}
-		post := func() error {
+		err := twice(func() error { // ids are ours: the same again is the same
 			_, err := b.call(ctx, "add annotations", http.MethodPost, at+"/annotations", in, nil)
 			return err
-		}
-		err := post()
-		var e *Error
-		if errors.As(err, &e) && e.Unsure { // ids are ours: the same again is the same
-			err = post()
-		}
+		})
 		if err != nil {
 			return out, err
 		}

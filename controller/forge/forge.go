@@ -1,4 +1,4 @@
-// Package forge talks to GitHub (and Enterprise), GitLab and Bitbucket Cloud: the calls that comments need.
+// Package forge talks to GitHub (and Enterprise), GitLab, Bitbucket Cloud, Gitea and Forgejo: the calls that reports need.
 package forge
 
 import (
@@ -16,7 +16,11 @@ const (
 	GitHub    Kind = "github"
 	GitLab    Kind = "gitlab"
 	Bitbucket Kind = "bitbucket"
+	Gitea     Kind = "gitea" // and Forgejo
 )
+
+// Kinds lists the forges.
+func Kinds() []Kind { return []Kind{GitHub, GitLab, Bitbucket, Gitea} }
 
 // Limit is how many characters of a comment a forge surely takes.
 func (k Kind) Limit() int {
@@ -110,8 +114,10 @@ func New(k Kind, o Options) (Client, error) {
 		return &gitlab{r}, nil
 	case Bitbucket:
 		return &bitbucket{r}, nil
+	case Gitea:
+		return &gitea{r}, nil
 	}
-	return nil, fmt.Errorf("there is no forge %q: allowed: github, gitlab, bitbucket", k)
+	return nil, fmt.Errorf("there is no forge %q: allowed: github, gitlab, bitbucket, gitea", k)
 }
 
 // validRepo wants names between slashes and nothing that would change a path.

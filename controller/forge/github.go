@@ -65,26 +65,41 @@ func (g *github) one(t Target, id int64) string {
 
 // Comments follows the pages by the Link header.
 func (g *github) Comments(ctx context.Context, t Target) ([]Comment, error) {
+	return linkedComments(ctx, g.rest, "list comments", g.list(t)+"?per_page=100")
+}
+
+// linkedComments reads comments from pages that a Link header ties together.
+func linkedComments(ctx context.Context, r *rest, doing, address string) ([]Comment, error) {
 	var out []Comment
-	address := g.list(t) + "?per_page=100"
-	for range maxPages {
-		var page []ghComment
-		resp, err := g.call(ctx, "list comments", http.MethodGet, address, nil, &page)
-		if err != nil {
-			return nil, err
-		}
+	err := linked(ctx, r, doing, address, func(page []ghComment) bool {
 		for _, c := range page {
 			out = append(out, c.comment())
 		}
-		next := nextLink(resp.Header.Values("Link"))
-		if next == "" {
-			return out, nil
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// linked reads pages that a Link header ties together, until there are no more or more says so.
+func linked[T any](ctx context.Context, r *rest, doing, address string, more func(page T) bool) error {
+	for range maxPages {
+		var page T
+		resp, err := r.call(ctx, doing, http.MethodGet, address, nil, &page)
+		if err != nil {
+			return err
 		}
-		if address, err = g.sameHost(address, next); err != nil {
-			return nil, &Error{Doing: "list comments", Status: resp.StatusCode, Reason: Unexpected, Detail: "the next page is said to be on another server"}
+		next := nextLink(resp.Header.Values("Link"))
+		if !more(page) || next == "" {
+			return nil
+		}
+		if address, err = r.sameHost(address, next); err != nil {
+			return &Error{Doing: doing, Status: resp.StatusCode, Reason: Unexpected, Detail: "the next page is said to be on another server"}
 		}
 	}
-	return nil, &Error{Doing: "list comments", Reason: Unexpected, Detail: "there is no end of pages"}
+	return &Error{Doing: doing, Reason: Unexpected, Detail: "there is no end of pages"}
 }
 
 // nextLink finds the address of the next page in Link headers.

@@ -19,28 +19,39 @@ const (
 	ghBatch       = 50
 )
 
-// SetStatus posts a status. Posting the same again does no harm: the last one counts.
-func (g *github) SetStatus(ctx context.Context, s Status) (Posted, error) {
+// ghStatus is a status as GitHub and those that look like it take it.
+func ghStatus(s Status) map[string]string {
 	state := map[State]string{Pending: "pending", Running: "pending", Success: "success", Neutral: "success", Skipped: "success", Failure: "failure",
 		Errored: "error", Cancelled: "error"}[s.State]
 	in := map[string]string{"state": state, "context": shorten(s.Name, ghContext), "description": shorten(s.Title, ghDescription)}
 	if s.URL != "" {
 		in["target_url"] = s.URL
 	}
+	return in
+}
+
+// SetStatus posts a status. Posting the same again does no harm: the last one counts.
+func (g *github) SetStatus(ctx context.Context, s Status) (Posted, error) {
+	in := ghStatus(s)
 	var out struct {
 		ID  int64  `json:"id"`
 		URL string `json:"url"`
 	}
-	post := func() error {
+	err := twice(func() error {
 		_, err := g.call(ctx, "set the commit's status", http.MethodPost, g.at("/statuses/"+url.PathEscape(s.SHA)), in, &out)
 		return err
-	}
+	})
+	return Posted{Kind: "status", ID: strconv.FormatInt(out.ID, 10), URL: out.URL, Action: "created"}, err
+}
+
+// twice posts once more what may or may not have arrived, where a second one does no harm.
+func twice(post func() error) error {
 	err := post()
 	var e *Error
 	if errors.As(err, &e) && e.Unsure {
 		err = post()
 	}
-	return Posted{Kind: "status", ID: strconv.FormatInt(out.ID, 10), URL: out.URL, Action: "created"}, err
+	return err
 }
 
 type ghOutput struct {
@@ -154,28 +165,18 @@ func (g *github) findCheck(ctx context.Context, c Check) (*ghCheckRun, error) {
 	}
 	address := g.at("/commits/" + url.PathEscape(c.SHA) + "/check-runs?filter=all&per_page=100&check_name=" + url.QueryEscape(c.Name))
 	var best *ghCheckRun
-	for range maxPages {
-		var page struct {
-			Runs []ghCheckRun `json:"check_runs"`
-		}
-		resp, err := g.call(ctx, "list check runs", http.MethodGet, address, nil, &page)
-		if err != nil {
-			return nil, err
-		}
+	type runs struct {
+		Runs []ghCheckRun `json:"check_runs"`
+	}
+	err := linked(ctx, g.rest, "list check runs", address, func(page runs) bool {
 		for _, r := range page.Runs {
 			if r.External == c.ExternalID && (best == nil || r.ID < best.ID) {
 				best = &r
 			}
 		}
-		next := nextLink(resp.Header.Values("Link"))
-		if next == "" {
-			return best, nil
-		}
-		if address, err = g.sameHost(address, next); err != nil {
-			return nil, &Error{Doing: "list check runs", Status: resp.StatusCode, Reason: Unexpected, Detail: "the next page is said to be on another server"}
-		}
-	}
-	return best, nil
+		return true
+	})
+	return best, err
 }
 
 func ghAnnotations(list []Annotation) []ghAnnotation {

@@ -23,16 +23,12 @@ func (g *gitlab) SetStatus(ctx context.Context, s Status) (Posted, error) {
 	var out struct {
 		ID int64 `json:"id"`
 	}
-	post := func() error {
+	err := twice(func() error {
 		_, err := g.call(ctx, "set the commit's status", http.MethodPost, g.at("/statuses/"+url.PathEscape(s.SHA)), in, &out)
 		return err
-	}
-	err := post()
-	var e *Error
-	if errors.As(err, &e) && e.Unsure {
-		err = post()
-	}
+	})
 	p := Posted{Kind: "status", ID: strconv.FormatInt(out.ID, 10), Action: "created"}
+	var e *Error
 	if errors.As(err, &e) && e.Status == http.StatusBadRequest && strings.Contains(e.Detail, "Cannot transition status") {
 		return Posted{Kind: "status", Action: "unchanged"}, nil
 	}

@@ -55,6 +55,9 @@ type rest struct {
 }
 
 func newREST(k Kind, o Options) (*rest, error) {
+	if o.API == "" && k == Gitea {
+		return nil, errors.New("Gitea and Forgejo have no public server: name the address of the API, as in https://HOST/api/v1")
+	}
 	if o.API == "" {
 		o.API = map[Kind]string{GitHub: "https://api.github.com", GitLab: "https://gitlab.com/api/v4", Bitbucket: "https://api.bitbucket.org/2.0"}[k]
 	}
@@ -146,15 +149,23 @@ func asked(resp *http.Response) time.Duration {
 			return time.Duration(n) * time.Second
 		}
 		if at, err := http.ParseTime(v); err == nil {
-			return max(time.Until(at), 0)
+			return max(at.Sub(clock(resp)), 0)
 		}
 	}
 	for _, name := range []string{"X-Ratelimit-Reset", "Ratelimit-Reset"} {
 		if n, err := strconv.ParseInt(h.Get(name), 10, 64); err == nil && n > 0 && n < 1<<40 && h.Get(strings.TrimSuffix(name, "Reset")+"Remaining") == "0" {
-			return max(time.Until(time.Unix(n, 0)), 0) + time.Second
+			return max(time.Unix(n, 0).Sub(clock(resp)), 0) + time.Second
 		}
 	}
 	return secondPause
+}
+
+// clock is the time by the forge's clock, which its dates go by; ours may be another.
+func clock(resp *http.Response) time.Time {
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		return at
+	}
+	return time.Now()
 }
 
 // pause is the wait before the next try.

@@ -20,9 +20,9 @@ type Rerunner interface {
 	Rerun(ctx context.Context, id string, failedOnly bool) error
 }
 
-// Uploader keeps a file with the repository and gives its address. GitHub has no such thing.
+// Uploader keeps a file with the repository, or with what it is shown on, and gives its address. GitHub has no such thing.
 type Uploader interface {
-	Upload(ctx context.Context, name string, data []byte) (string, error)
+	Upload(ctx context.Context, t Target, name string, data []byte) (string, error)
 }
 
 // Rerun runs the jobs of a run again, all or those that failed.
@@ -54,7 +54,7 @@ func (b *bitbucket) Rerun(ctx context.Context, id string, _ bool) error {
 }
 
 // Upload keeps a file in the project's uploads.
-func (g *gitlab) Upload(ctx context.Context, name string, data []byte) (string, error) {
+func (g *gitlab) Upload(ctx context.Context, _ Target, name string, data []byte) (string, error) {
 	var out struct {
 		FullPath string `json:"full_path"`
 		URL      string `json:"url"`
@@ -71,7 +71,7 @@ func (g *gitlab) Upload(ctx context.Context, name string, data []byte) (string, 
 }
 
 // Upload keeps a file among the downloads, under a name that is its content's: the same file is there once.
-func (b *bitbucket) Upload(ctx context.Context, name string, data []byte) (string, error) {
+func (b *bitbucket) Upload(ctx context.Context, _ Target, name string, data []byte) (string, error) {
 	sum := sha256.Sum256(data)
 	kept := "sky-" + hex.EncodeToString(sum[:16]) + path.Ext(name)
 	if err := b.post(ctx, b.at("/downloads"), "files", kept, data, nil); err != nil {

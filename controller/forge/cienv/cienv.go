@@ -30,7 +30,7 @@ const (
 // Context is what is known of a run. Fields that a system does not tell are empty.
 type Context struct {
 	System    System `json:"system"`
-	Forge     string `json:"forge"`      // where the repository lives: github, gitlab, bitbucket; "" = not known
+	Forge     string `json:"forge"`      // where the repository lives: github, gitlab, bitbucket, gitea; "" = not known
 	ServerURL string `json:"server_url"` // of the forge
 	APIURL    string `json:"api_url"`
 	// Repository is its full name: owner/name, with GitLab's subgroups.
@@ -77,7 +77,10 @@ func Detect(lookup func(string) (string, bool), readFile func(string) ([]byte, e
 	switch {
 	case e.truthy("GITEA_ACTIONS"), e.truthy("FORGEJO_ACTIONS"):
 		c = github(e, readFile)
-		c.System, c.Forge = Gitea, ""
+		c.System, c.Forge = Gitea, "gitea"
+		if c.APIURL == "" && c.ServerURL != "" {
+			c.APIURL = c.ServerURL + "/api/v1"
+		}
 	case e.truthy("GITHUB_ACTIONS") && e.truthy("ACT"):
 		c = github(e, readFile)
 		c.System, c.RunURL = Act, ""

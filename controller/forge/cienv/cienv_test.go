@@ -95,7 +95,7 @@ func TestDetect(t *testing.T) {
 			hub(func(c *Context) { c.Event, c.PullRequest = "pull_request", 7 })},
 		{"event that is none", actions + "GITHUB_REF=refs/tags/v1", "[1", hub(func(*Context) {})},
 		{"act", actions + "ACT=true\nGITHUB_REF=refs/heads/main", "{}", hub(func(c *Context) { c.System, c.RunURL, c.Branch = Act, "", "main" })},
-		{"gitea", actions + "GITEA_ACTIONS=true", "{}", hub(func(c *Context) { c.System, c.Forge = Gitea, "" })},
+		{"gitea", actions + "GITEA_ACTIONS=true", "{}", hub(func(c *Context) { c.System, c.Forge = Gitea, "gitea" })},
 		{"matrix", actions + `ALOFT_MATRIX={"lr":1}`, "{}", hub(func(c *Context) { c.Matrix = "09703c87" })},
 		{"gitlab branch", `GITLAB_CI=true
 			CI_SERVER_URL=https://gitlab.com

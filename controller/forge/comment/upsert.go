@@ -362,6 +362,8 @@ func (u *upsert) ours(c forge.Comment) bool {
 		return strings.EqualFold(c.Author, u.me)
 	case u.c.Kind() == forge.GitHub:
 		return c.Bot // a token that has no user is an app's
+	case u.c.Kind() == forge.Gitea:
+		return c.Author == "gitea-actions" || c.Author == "forgejo-actions" // so is a job's token
 	}
 	return true
 }

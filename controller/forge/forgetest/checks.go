@@ -33,6 +33,7 @@ var (
 	statusPath = regexp.MustCompile(`/(?:statuses|commit)/([0-9a-f]+)(?:/statuses/build)?$`)
 	checkList  = regexp.MustCompile(`/commits/([^/]+)/check-runs$`)
 	checkOne   = regexp.MustCompile(`/check-runs(?:/([0-9]+))?$`)
+	uploadPath = regexp.MustCompile(`/(?:uploads|downloads|issues/[0-9]+/assets)$`)
 	reportPath = regexp.MustCompile(`/commit/([0-9a-f]+)/reports/([^/]+)(/annotations)?$`)
 )
 
@@ -60,7 +61,7 @@ func (s *Server) statusOrCheck(w http.ResponseWriter, r *http.Request, path stri
 	case s.Kind == forge.Bitbucket && reportPath.MatchString(path):
 		m := reportPath.FindStringSubmatch(path)
 		s.report(w, r, m[1], m[2], m[3] != "")
-	case r.Method == http.MethodPost && (strings.HasSuffix(path, "/uploads") || strings.HasSuffix(path, "/downloads")) && s.Kind != forge.GitHub:
+	case r.Method == http.MethodPost && uploadPath.MatchString(path) && s.Kind != forge.GitHub:
 		s.upload(w, r)
 	case r.Method == http.MethodPost && (strings.HasSuffix(path, "/rerun") || strings.HasSuffix(path, "/rerun-failed-jobs") || strings.HasSuffix(path, "/retry") || strings.HasSuffix(path, "/pipelines/")):
 		s.Reruns = append(s.Reruns, path)
@@ -91,6 +92,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, sha string) {
 			s.fail(w, 400, "Bad request")
 			return
 		}
+	case forge.Gitea: // it takes any state and any description
 	default:
 		if utf8.RuneCountInString(in.Description) > 140 {
 			send(w, 422, map[string]any{"message": "Validation Failed", "errors": []any{map[string]string{"resource": "Status", "code": "custom", "field": "description",
@@ -105,7 +107,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request, sha string) {
 
 // upload keeps the name and size of a file.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
-	field := map[forge.Kind]string{forge.GitLab: "file", forge.Bitbucket: "files"}[s.Kind]
+	field := map[forge.Kind]string{forge.GitLab: "file", forge.Bitbucket: "files", forge.Gitea: "attachment"}[s.Kind]
 	f, head, err := r.FormFile(field)
 	if err != nil {
 		s.fail(w, 400, "file is missing")
@@ -113,7 +115,8 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = f.Close()
 	s.Uploads = append(s.Uploads, head.Filename)
-	send(w, 201, map[string]string{"url": "/uploads/1/" + head.Filename, "full_path": "/-/project/1/uploads/1/" + head.Filename})
+	send(w, 201, map[string]string{"url": "/uploads/1/" + head.Filename, "full_path": "/-/project/1/uploads/1/" + head.Filename,
+		"browser_download_url": "http://" + r.Host + "/attachments/1"})
 }
 
 func (s *Server) listChecks(w http.ResponseWriter, r *http.Request, sha string) {

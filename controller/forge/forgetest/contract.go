@@ -3,6 +3,7 @@ package forgetest
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -63,8 +64,10 @@ func (c *contract) operation(r *http.Request) (*openapi3.PathItem, *openapi3.Ope
 			}
 		}
 	}
-	return nil, nil, fmt.Errorf("%s %s is not in GitHub's description", r.Method, r.URL.Path)
+	return nil, nil, fmt.Errorf("%s %s %w", r.Method, r.URL.Path, errNoPath)
 }
+
+var errNoPath = errors.New("is not in GitHub's description")
 
 // request checks a request: its path, the names and types of its parameters, its body.
 func (c *contract) request(r *http.Request, body []byte) error {
@@ -250,7 +253,11 @@ func (s *Server) checked(rec *httptest.ResponseRecorder, r *http.Request) {
 	r.Body = io.NopCloser(strings.NewReader(string(body)))
 	if err := s.contract.request(r, body); err != nil {
 		s.Breaches = append(s.Breaches, err.Error())
-		send(rec, http.StatusUnprocessableEntity, map[string]string{"message": "Invalid request.\n\n" + err.Error(), "documentation_url": "https://docs.github.com/rest"})
+		code := http.StatusUnprocessableEntity
+		if errors.Is(err, errNoPath) {
+			code = http.StatusNotFound
+		}
+		send(rec, code, map[string]string{"message": "Invalid request.\n\n" + err.Error(), "documentation_url": "https://docs.github.com/rest"})
 		return
 	}
 	inner := httptest.NewRecorder()

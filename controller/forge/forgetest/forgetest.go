@@ -1,5 +1,5 @@
-// Package forgetest is a server that keeps to what GitHub, GitLab and Bitbucket document of their comments: pages,
-// limits of length and of requests, who may change what, and answers that get lost. For tests.
+// Package forgetest is a server that keeps to what GitHub, GitLab, Bitbucket and Gitea document of their comments: pages,
+// limits of length and of requests, who may change what, and answers that get lost. It also starts a real Gitea. For tests.
 package forgetest
 
 import (
@@ -55,6 +55,8 @@ type Server struct {
 	Fault func(w http.ResponseWriter, r *http.Request, n int) bool
 	// Lose tells which request is carried out and then not answered.
 	Lose func(r *http.Request, n int) bool
+	// Unchecked leaves out the comparison with GitHub's description of its API, which takes most of the time.
+	Unchecked bool
 	// NoChecks refuses check runs, as for tokens that are no app's.
 	NoChecks bool
 	// Pulls are the pull requests.
@@ -128,7 +130,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	if r.URL.Path == "/graphql" && s.Kind == forge.GitHub {
 		s.graphql(rec, r)
-	} else if s.Kind == forge.GitHub {
+	} else if s.Kind == forge.GitHub && !s.Unchecked {
 		s.checked(rec, r)
 	} else {
 		s.answer(rec, r)
@@ -156,6 +158,13 @@ var (
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.EscapedPath(), "/api/v4")
+	if s.Kind == forge.Gitea {
+		var ok bool
+		if path, ok = strings.CutPrefix(path, "/api/v1"); !ok || strings.Contains(path, "/commits/") || strings.Contains(path, "/check-runs") {
+			s.fail(w, http.StatusNotFound, "Not Found")
+			return
+		}
+	}
 	switch {
 	case !s.known(r):
 		s.fail(w, http.StatusUnauthorized, "Bad credentials")
@@ -166,7 +175,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet && s.ReadOnly:
 		s.fail(w, http.StatusForbidden, "Resource not accessible by integration")
 	case s.runner(w, r, path), s.statusOrCheck(w, r, path), s.makesPull(w, r, path):
-	case oneGitHub.MatchString(path) && s.Kind == forge.GitHub:
+	case oneGitHub.MatchString(path) && s.likeGitHub():
 		s.one(w, r, oneGitHub.FindStringSubmatch(path)[1])
 	case placePath.MatchString(path):
 		m := placePath.FindStringSubmatch(path)
@@ -185,6 +194,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusNotFound, "Not Found")
 	}
 }
+
+// likeGitHub says that paths and verbs are GitHub's.
+func (s *Server) likeGitHub() bool { return s.Kind == forge.GitHub || s.Kind == forge.Gitea }
 
 // graphql knows one mutation.
 func (s *Server) graphql(w http.ResponseWriter, r *http.Request) {
@@ -235,6 +247,9 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, place string) {
 		}
 	}
 	page := max(atoi(q.Get("page")), 1)
+	if s.Kind == forge.Gitea { // all at once
+		size, page = max(len(s.comments), 1), 1
+	}
 	var all []any
 	for _, c := range s.comments {
 		if c.Place == place {
@@ -339,7 +354,7 @@ func (s *Server) one(w http.ResponseWriter, r *http.Request, id string) {
 	case r.Method == http.MethodDelete:
 		s.comments = slices.Delete(s.comments, i, i+1)
 		w.WriteHeader(204)
-	case r.Method == http.MethodPatch && s.Kind == forge.GitHub, r.Method == http.MethodPut && s.Kind != forge.GitHub:
+	case r.Method == http.MethodPatch && s.likeGitHub(), r.Method == http.MethodPut && !s.likeGitHub():
 		body := s.text(r)
 		if s.tooLong(w, body) {
 			return
@@ -356,7 +371,7 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request, path string) {
 	q := r.URL.Query()
 	list := []any{}
 	for _, p := range s.Pulls {
-		state := map[forge.Kind]string{forge.GitHub: "open", forge.GitLab: "opened", forge.Bitbucket: "OPEN"}[s.Kind]
+		state := map[forge.Kind]string{forge.GitHub: "open", forge.Gitea: "open", forge.GitLab: "opened", forge.Bitbucket: "OPEN"}[s.Kind]
 		if p.State != "" {
 			state = p.State
 		}
@@ -380,6 +395,15 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request, path string) {
 		s.fail(w, http.StatusNotFound, "Not Found")
 	case s.Kind == forge.Bitbucket:
 		send(w, 200, map[string]any{"values": list})
+	case s.Kind == forge.Gitea && atoi(q.Get("limit")) > 0:
+		size, page := min(atoi(q.Get("limit")), 50), max(atoi(q.Get("page")), 1)
+		from := min((page-1)*size, len(list))
+		to := min(from+size, len(list))
+		if to < len(list) {
+			q.Set("page", strconv.Itoa(page+1))
+			w.Header().Set("Link", fmt.Sprintf(`<http://%s%s?%s>; rel="next"`, r.Host, r.URL.EscapedPath(), q.Encode()))
+		}
+		send(w, 200, list[from:to])
 	default:
 		send(w, 200, list)
 	}
