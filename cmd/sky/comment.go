@@ -30,7 +30,9 @@ const (
 
 // commentOptions are the flags of `sky comment`, named as CML's where it has them.
 type commentOptions struct {
-	target, sha, repo, driver, token, title, key, ifNoPR, output, mode string
+	target, sha, of, repo, driver, token, title, key, ifNoPR, output, mode string
+
+	pr, issue int
 
 	removeMark, fresh, trusted, update, dryRun bool
 }
@@ -82,6 +84,16 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
 				return usageError("sky comment watch: it takes a file, and not --dry-run or --mode new")
 			case o.target != "" && o.sha != "":
 				return usageError("--target and --commit-sha exclude each other")
+			case o.pr < 0 || o.issue < 0 || o.of != "" && !commitHash.MatchString(o.of):
+				return usageError("--pr and --issue take a number from 1, --sha a commit's hash")
+			case o.pr > 0 && (o.issue > 0 || o.target+o.sha != "") || o.issue > 0 && o.target+o.sha != "":
+				return usageError("only one of --pr, --issue, --target and --commit-sha can be given")
+			case o.pr > 0:
+				o.target = "pr/" + strconv.Itoa(o.pr)
+			case o.issue > 0:
+				o.target = "issue/" + strconv.Itoa(o.issue)
+			}
+			switch {
 			case o.removeMark && (verb == "update" || o.update):
 				return usageError("--rm-watermark: what is to be found again needs its mark")
 			}
@@ -100,6 +112,9 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
 	fl.StringVar(&o.sha, "commit-sha", "", "comment on the commit `SHA`")
 	fl.StringVar(&o.sha, "head-sha", "", "as --commit-sha")
 	_ = fl.MarkHidden("head-sha")
+	fl.IntVar(&o.pr, "pr", 0, "as --target pr/`N`")
+	fl.IntVar(&o.issue, "issue", 0, "as --target issue/`N`")
+	fl.StringVar(&o.of, "sha", "", "look for the pull request of the commit `SHA` instead of this run's")
 	fl.StringVar(&o.repo, "repo", "", "`URL` or name of the repository (default the CI system's, else git's remote origin)")
 	fl.StringVar(&o.driver, "driver", "", "`FORGE`: github, gitlab, bitbucket or gitea, which is Forgejo, too (default by the repository)")
 	fl.StringVar(&o.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
@@ -140,6 +155,16 @@ func notPosted(err error, hint string) error {
 
 func (a *app) comment(ctx context.Context, text string, o *commentOptions) error {
 	ci := a.ciContext()
+	switch {
+	case o.of == "":
+	case ci.Event == "workflow_run" && o.of != ci.SHA: // it may come from what a fork wrote
+		return notPosted(fmt.Errorf("--sha %s: the run was of %s", o.of, ci.SHA), "after another run only its own commit can be reported on")
+	default:
+		ci.SHA, ci.Branch, ci.PullRequest = o.of, "", 0
+		if ci.Event != "workflow_run" {
+			ci.Event = ""
+		}
+	}
 	if !o.trusted {
 		text = comment.Neutralise(text, ci.RunURL)
 	}
@@ -323,9 +348,16 @@ func (a *app) commentTarget(ctx context.Context, c forge.Client, ci cienv.Contex
 	}
 	if what == "commit" && (which == "" || which == "HEAD") {
 		which = ci.SHA
-		if out, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output(); which == "" && err == nil {
+		if out, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output(); which == "" && ci.PullRequest == 0 && err == nil {
 			which = strings.TrimSpace(string(out))
 		}
+	}
+	if what == "commit" && which == "" && ci.PullRequest > 0 { // the event names the pull request, not its head
+		p, err := c.PullRequest(ctx, ci.PullRequest)
+		if err != nil {
+			return nil, notPosted(err, "")
+		}
+		which = p.HeadSHA
 	}
 	n, err := strconv.Atoi(which)
 	switch {
@@ -341,8 +373,8 @@ func (a *app) commentTarget(ctx context.Context, c forge.Client, ci cienv.Contex
 	if ci.PullRequest > 0 {
 		return a.checkedPull(ctx, c, ci, ci.PullRequest)
 	}
-	if ci.SHA != "" {
-		list, err := c.PullRequestsOf(ctx, ci.SHA, ci.HeadOwner, ci.Branch)
+	if ci.SHA != "" && ci.Event != "schedule" {
+		list, err := pullsOf(ctx, c, ci)
 		if err != nil {
 			return nil, notPosted(err, "")
 		}
@@ -358,10 +390,26 @@ func (a *app) commentTarget(ctx context.Context, c forge.Client, ci cienv.Contex
 	switch {
 	case o.ifNoPR == "fail" || what == "pr":
 		return nil, notPosted(fmt.Errorf("there is no pull request of the commit %q", ci.SHA), "give --target pr/N, or --if-no-pr summary")
+	case o.ifNoPR == "commit" && c.Kind() == forge.Gitea:
+		a.note("%v: the report goes into the job summary.", forge.ErrNoCommitComments)
 	case o.ifNoPR == "commit" && commitHash.MatchString(ci.SHA):
 		return &forge.Target{Place: forge.Commit, SHA: ci.SHA}, nil
 	}
 	return nil, nil
+}
+
+// pullPatience is how long a pull request that was opened together with a push is waited for: GitHub ties it to the commit
+// some seconds later.
+const pullPatience = 10 * time.Second
+
+// pullsOf finds the pull requests of the run's commit. After a push to another branch than the default one it looks again
+// for a while.
+func pullsOf(ctx context.Context, c forge.Client, ci cienv.Context) ([]forge.PullRequest, error) {
+	patience := time.Duration(0)
+	if c.Kind() == forge.GitHub && ci.Event == "push" && ci.DefaultBranch != "" && ci.Branch != "" && ci.Branch != ci.DefaultBranch {
+		patience = pullPatience
+	}
+	return forge.FindPulls(ctx, c, ci.SHA, ci.HeadOwner, ci.Branch, patience)
 }
 
 // checkedPull is a pull request. After a run of a fork the number may come from what the fork wrote, so its head has to be

@@ -39,6 +39,8 @@ type Context struct {
 	// SHA is the commit that a report is about: the head of the pull request, never a merge made for the run.
 	SHA    string `json:"sha"`
 	Branch string `json:"branch"`
+	// DefaultBranch is the repository's, where the event says so.
+	DefaultBranch string `json:"default_branch"`
 	// HeadOwner owns the repository that the branch is in, where the event says so.
 	HeadOwner string `json:"head_owner"`
 	// PullRequest is its number; 0 = none is known.

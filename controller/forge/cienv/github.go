@@ -19,6 +19,9 @@ type event struct {
 		HeadRef string `json:"head_ref"`
 		HeadSHA string `json:"head_sha"`
 	} `json:"merge_group"`
+	Repository struct {
+		DefaultBranch string `json:"default_branch"`
+	} `json:"repository"`
 	WorkflowRun *struct {
 		ID             int64         `json:"id"`
 		RunAttempt     int64         `json:"run_attempt"`
@@ -74,6 +77,7 @@ func github(e env, readFile func(string) ([]byte, error)) Context {
 		}
 	}
 	c.fromEvent(&ev)
+	c.DefaultBranch = ev.Repository.DefaultBranch
 	if rest, ok := strings.CutPrefix(e.get("GITHUB_REF"), "refs/pull/"); ok && c.PullRequest == 0 {
 		number, _, _ := strings.Cut(rest, "/")
 		c.PullRequest = pull(number)

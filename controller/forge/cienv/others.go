@@ -12,8 +12,9 @@ func gitlab(e env) Context {
 		ServerURL: strings.TrimRight(e.get("CI_SERVER_URL"), "/"), APIURL: strings.TrimRight(e.get("CI_API_V4_URL"), "/"),
 		Repository: e.get("CI_PROJECT_PATH"), Event: e.get("CI_PIPELINE_SOURCE"),
 		// In pipelines of merged results CI_COMMIT_SHA is a commit that nobody wrote.
-		SHA:    e.first("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_COMMIT_SHA"),
-		Branch: e.first("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),
+		SHA:           e.first("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "CI_COMMIT_SHA"),
+		Branch:        e.first("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),
+		DefaultBranch: e.get("CI_DEFAULT_BRANCH"),
 		// CI_MERGE_REQUEST_IID is the number in the project, CI_MERGE_REQUEST_ID that of the whole installation.
 		PullRequest: pull(e.get("CI_MERGE_REQUEST_IID")),
 		Workflow:    e.get("CI_PIPELINE_NAME"), Job: e.get("CI_JOB_NAME"), Run: e.number("CI_PIPELINE_ID"), Attempt: 1,

@@ -40,6 +40,13 @@ func (w *world) ask(method, address, contentType string, body []byte) (code int,
 	return resp.StatusCode, b, link
 }
 
+// askJSON reads an answer into out.
+func (w *world) askJSON(path string, out any) (int, error) {
+	w.t.Helper()
+	code, b, _ := w.ask(http.MethodGet, w.api+path, "", nil)
+	return code, json.Unmarshal(b, out)
+}
+
 func (w *world) get(path string) string {
 	w.t.Helper()
 	code, _, _ := w.ask(http.MethodGet, w.api+path, "", nil)
