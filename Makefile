@@ -44,10 +44,10 @@ test: build
 # only slow them down. The clouds' SDKs take minutes to compile for it: `make race-clouds` has them.
 # -short leaves out the longest runs, which `make test` has.
 race: build
-	CGO_ENABLED=1 $(GO) test -race -short $$($(GO) list ./... | grep -v -e /controller/sim -e '/cmd/sky$$' -e /providers/aws -e /providers/gcp -e '/providers/all$$')
+	CGO_ENABLED=1 $(GO) test -race -short $$($(GO) list ./... | grep -v -e /controller/sim -e '/cmd/sky$$' -e /providers/aws -e /providers/gcp -e '/providers/all$$' -e /controller/forge/picture)
 
 race-clouds: build
-	CGO_ENABLED=1 $(GO) test -race -short ./providers/aws/... ./providers/gcp/...
+	CGO_ENABLED=1 $(GO) test -race -short ./providers/aws/... ./providers/gcp/... ./controller/forge/picture
 
 # The no-leak protocol under 10,000 seeds.
 sim:

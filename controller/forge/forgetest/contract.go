@@ -39,7 +39,13 @@ func loadContract() (*contract, error) {
 	}
 	c := &contract{}
 	for template, item := range doc.Paths.Map() {
-		re, err := regexp.Compile("^" + parameter.ReplaceAllString(regexp.QuoteMeta(template), "([^/]+)") + "$")
+		pattern := regexp.QuoteMeta(template)
+		for _, last := range []string{`\{ref\}`, `\{path\}`} { // these hold slashes
+			if head, ok := strings.CutSuffix(pattern, last); ok {
+				pattern = head + "(.+)"
+			}
+		}
+		re, err := regexp.Compile("^" + parameter.ReplaceAllString(pattern, "([^/]+)") + "$")
 		if err != nil {
 			return nil, fmt.Errorf("path %s: %w", template, err)
 		}
@@ -169,7 +175,7 @@ func (c *contract) answer(r *http.Request, rec *httptest.ResponseRecorder) ([]by
 func complete(s *openapi3.Schema, doc any) any {
 	for _, list := range []openapi3.SchemaRefs{s.OneOf, s.AnyOf} {
 		if len(list) > 0 {
-			return complete(list[0].Value, doc)
+			return complete(alternative(list, doc), doc)
 		}
 	}
 	switch v := doc.(type) {
@@ -201,6 +207,18 @@ func complete(s *openapi3.Schema, doc any) any {
 		}
 	}
 	return doc
+}
+
+// alternative is the schema that a document names by its field type, else the first.
+func alternative(list openapi3.SchemaRefs, doc any) *openapi3.Schema {
+	if m, ok := doc.(map[string]any); ok {
+		for _, x := range list {
+			if p := x.Value.Properties["type"]; p != nil && slices.Contains(p.Value.Enum, m["type"]) {
+				return x.Value
+			}
+		}
+	}
+	return list[0].Value
 }
 
 // least is the smallest document that a schema takes.

@@ -73,6 +73,7 @@ type Server struct {
 	Uploads, Reruns []string
 
 	mu       sync.Mutex
+	git      gitData
 	contract *contract
 	comments []Comment
 	statuses []Status
@@ -174,7 +175,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		send(w, 200, map[string]any{"login": s.User, "username": s.User, "uuid": s.User, "user_view_type": "private"})
 	case r.Method != http.MethodGet && s.ReadOnly:
 		s.fail(w, http.StatusForbidden, "Resource not accessible by integration")
-	case s.runner(w, r, path), s.statusOrCheck(w, r, path), s.makesPull(w, r, path):
+	case s.gitObject(w, r, path), s.runner(w, r, path), s.statusOrCheck(w, r, path), s.makesPull(w, r, path):
 	case oneGitHub.MatchString(path) && s.likeGitHub():
 		s.one(w, r, oneGitHub.FindStringSubmatch(path)[1])
 	case placePath.MatchString(path):
