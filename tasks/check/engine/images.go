@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 
 	"aloft/tasks/check/images"
 )
@@ -58,4 +59,20 @@ func imageShape(s *images.Set) Shape {
 		}
 	}
 	return sh
+}
+
+// OnTables returns a context over tables made out of the images, for checks
+// that use one of tables. It has the mode, the notes and, of one table, the
+// side of c.
+func (c *Context) OnTables(ctx context.Context, in Inputs) (*Context, error) {
+	in.Mode = c.mode
+	out, err := newContext(ctx, &in, nil)
+	if err != nil {
+		return nil, err
+	}
+	out.notes, out.current = c.notes, out.train
+	if c.current != nil && in.Test == nil {
+		out.train.Which = c.current.Which
+	}
+	return out, nil
 }

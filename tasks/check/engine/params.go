@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,8 @@ const (
 	TextParam   ParamType = "a text"
 	TextsParam  ParamType = "a list of texts"
 	ValuesParam ParamType = "a list of labels"
+	// NumbersParam is a list of numbers; its default is a []any of them.
+	NumbersParam ParamType = "a list of numbers"
 	// MapParam is a mapping of names to plain values.
 	MapParam ParamType = "a mapping"
 	// AnyParam is one plain value.
@@ -29,7 +32,7 @@ const (
 type Param struct {
 	Name    string
 	Type    ParamType
-	Default any // nil, int, float64, bool, string or Object
+	Default any // nil, int, float64, bool, string, Object or []any
 	// Compat, when set, is the default in mode Deepchecks.
 	Compat any
 	Doc    string
@@ -119,6 +122,22 @@ func (a Args) Names(name string) [][2]string {
 	return v
 }
 
+// Numbers returns a list of numbers, nil for null.
+func (a Args) Numbers(name string) []float64 {
+	var out []float64
+	for _, v := range a.Values(name) {
+		switch v := v.(type) {
+		case int:
+			out = append(out, float64(v))
+		case int64:
+			out = append(out, float64(v))
+		case float64:
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // IsNull reports whether the parameter is null.
 func (a Args) IsNull(name string) bool { return a[name] == nil }
 
@@ -179,6 +198,10 @@ func (p Param) Convert(v any) (any, error) {
 		if list, ok := v.([]any); ok {
 			return list, nil
 		}
+	case NumbersParam:
+		if list, ok := v.([]any); ok && !slices.ContainsFunc(list, notNumber) {
+			return list, nil
+		}
 	case MapParam:
 		switch v := v.(type) {
 		case Object:
@@ -201,6 +224,14 @@ func (p Param) Convert(v any) (any, error) {
 		}
 	}
 	return nil, fmt.Errorf("must be %s, not %v", p.Type, v)
+}
+
+func notNumber(v any) bool {
+	switch v.(type) {
+	case int, int64, float64:
+		return false
+	}
+	return true
 }
 
 func (p Param) text(s string) (any, error) {

@@ -160,6 +160,8 @@ type Set struct {
 	// Total is how many samples the data set has; more than Records when only
 	// some were taken, 0 when it is not known.
 	Total int
+	// Batch is how many samples a batch of the loader has; 0 when it has none.
+	Batch int
 	// Heat is the mean of the gray images, resized to the first one's size;
 	// nil without images.
 	Heat *Mean

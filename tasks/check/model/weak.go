@@ -235,3 +235,10 @@ func segmentsGreater(r engine.Request) (engine.Condition, error) {
 		}),
 	}, nil
 }
+
+// Counted returns the segments without the lists of their rows, for a result
+// that tells only how many there are.
+func (s Segments) Counted() Segments {
+	s.ids = false
+	return s
+}
