@@ -21,7 +21,7 @@ func gray8(img *Image) []uint8 {
 		pix := img.Pix
 		for i := range out {
 			r, g, b := uint32(pix[3*i]), uint32(pix[3*i+1]), uint32(pix[3*i+2])
-			out[i] = uint8((r*4899 + g*9617 + b*1868 + 1<<13) >> 14)
+			out[i] = uint8((r*9798 + g*19235 + b*3735 + 1<<14) >> 15)
 		}
 	}
 	return out

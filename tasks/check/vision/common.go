@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"aloft/tasks/check/engine"
-	"aloft/tasks/check/format"
 	"aloft/tasks/check/images"
 )
 
@@ -144,15 +143,6 @@ func list(values []float64) []any {
 	out := make([]any, len(values))
 	for i, v := range values {
 		out[i] = v
-	}
-	return out
-}
-
-// quoted puts names in quotes.
-func quoted(names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = format.Quote(n)
 	}
 	return out
 }

@@ -80,7 +80,7 @@ func (p correlationCheck) Run(ctx context.Context, c *engine.Context) (engine.Re
 	for i, k := range rows.classes {
 		names[i] = className(c, k)
 	}
-	list, err := rows.scores(ctx, c, scoring{p.args, p.options}, frame.NewTexts(labelColumn, names), engine.Multiclass)
+	list, err := rows.scores(ctx, c, scoring(p), frame.NewTexts(labelColumn, names), engine.Multiclass)
 	if err != nil {
 		return engine.Result{}, err
 	}

@@ -139,7 +139,7 @@ func (p changeCheck) score(ctx context.Context, c *engine.Context, rows *labelRo
 		for i, k := range rows.classes {
 			names[i] = className(c, k)
 		}
-		return rows.scores(ctx, c, scoring{p.args, p.options}, frame.NewTexts(labelColumn, names), engine.Multiclass)
+		return rows.scores(ctx, c, scoring(p), frame.NewTexts(labelColumn, names), engine.Multiclass)
 	}
 	is := make([]int64, len(rows.classes))
 	for i, k := range rows.classes {
@@ -147,7 +147,7 @@ func (p changeCheck) score(ctx context.Context, c *engine.Context, rows *labelRo
 			is[i] = 1
 		}
 	}
-	return rows.scores(ctx, c, scoring{p.args, p.options}, frame.NewInts(labelColumn, is), engine.Regression)
+	return rows.scores(ctx, c, scoring(p), frame.NewInts(labelColumn, is), engine.Regression)
 }
 
 // displays shows the properties that predict best in train less test.

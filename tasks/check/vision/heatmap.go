@@ -59,7 +59,7 @@ func (heatmapCheck) Run(_ context.Context, c *engine.Context) (engine.Result, er
 	if train.Heat == nil || test.Heat == nil || train.Heat.Count == 0 || test.Heat.Count == 0 {
 		return engine.Result{}, c.MissingInput("Check requires images, but the data have none")
 	}
-	a, b := train.Heat, fit(test.Heat, train.Heat.Height, train.Heat.Width)
+	a, b := train.Heat, test.Heat.Resized(train.Heat.Height, train.Heat.Width)
 	value := Heat{Height: a.Height, Width: a.Width, Diff: apart(a, b)}
 	out := []engine.Display{
 		engine.Shade{Title: "Mean train image", Unit: "brightness", Mean: *a, Max: brightest},
@@ -67,7 +67,7 @@ func (heatmapCheck) Run(_ context.Context, c *engine.Context) (engine.Result, er
 		engine.Shade{Title: "Difference of the mean images", Unit: "brightness", Mean: images.Mean{Height: a.Height, Width: a.Width, Values: value.Diff, Count: a.Count + b.Count}},
 	}
 	if c.ImageTask() == images.ObjectDetection && train.BoxHeat != nil && test.BoxHeat != nil {
-		a, b := train.BoxHeat, fit(test.BoxHeat, train.BoxHeat.Height, train.BoxHeat.Width)
+		a, b := train.BoxHeat, test.BoxHeat.Resized(train.BoxHeat.Height, train.BoxHeat.Width)
 		value.BoxHeight, value.BoxWidth, value.Boxes = a.Height, a.Width, apart(a, b)
 		out = append(out,
 			engine.Shade{Title: "Where the boxes of train are", Unit: "% of images", Mean: *a},
@@ -88,34 +88,4 @@ func apart(a, b *images.Mean) []float64 {
 		out[i] = math.Abs(math.Floor(a.Values[i]) - math.Floor(b.Values[i]))
 	}
 	return out
-}
-
-// fit resizes a mean to the size of another: each pixel is the mean of the
-// area that it covers.
-func fit(m *images.Mean, height, width int) *images.Mean {
-	if m.Height == height && m.Width == width {
-		return m
-	}
-	out := &images.Mean{Height: height, Width: width, Values: make([]float64, height*width), Count: m.Count}
-	for y := range height {
-		y0, y1 := span(y, height, m.Height)
-		for x := range width {
-			x0, x1 := span(x, width, m.Width)
-			sum, area := 0.0, 0.0
-			for i := int(y0); float64(i) < y1; i++ {
-				for j := int(x0); float64(j) < x1; j++ {
-					w := (min(float64(i+1), y1) - max(float64(i), y0)) * (min(float64(j+1), x1) - max(float64(j), x0))
-					sum, area = sum+w*m.Values[i*m.Width+j], area+w
-				}
-			}
-			out.Values[y*width+x] = sum / area
-		}
-	}
-	return out
-}
-
-// span is the part of a length of from that the i-th of to pixels covers.
-func span(i, to, from int) (start, end float64) {
-	scale := float64(from) / float64(to)
-	return float64(i) * scale, min(float64(i+1)*scale, float64(from))
 }

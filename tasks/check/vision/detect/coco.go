@@ -106,7 +106,7 @@ func NewEvaluator(pairs []Pair, thresholds []float64) *Evaluator {
 			for i, p := range c.predicted {
 				c.iou[i] = make([]float64, len(c.label))
 				for k, l := range c.label {
-					c.iou[i][k] = IoU(p, l)
+					c.iou[i][k] = images.IoU(p, l)
 				}
 			}
 			e.images[class] = append(e.images[class], *c)

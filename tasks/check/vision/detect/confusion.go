@@ -80,7 +80,7 @@ func pair(label, predicted []images.Box, overlap float64, quirks bool) []pairing
 	var all []pairing
 	for i, l := range label {
 		for k, p := range predicted {
-			if v := IoU(l, p); v > overlap {
+			if v := images.IoU(l, p); v > overlap {
 				all = append(all, pairing{i, k, v})
 			}
 		}
@@ -141,7 +141,7 @@ func Tallies(pairs []Pair, least, overlap float64, quirks bool) map[int]Tally {
 		for _, b := range confident {
 			at, most := -1, overlap
 			for k, l := range p.Label {
-				if v := IoU(b, l); !taken[k] && l.Class == b.Class && v >= most {
+				if v := images.IoU(b, l); !taken[k] && l.Class == b.Class && v >= most {
 					at, most = k, v
 				}
 			}

@@ -8,18 +8,6 @@ import (
 	"aloft/tasks/check/images"
 )
 
-// IoU is the intersection of two boxes over their union; 0 of boxes without
-// area.
-func IoU(a, b images.Box) float64 {
-	w := min(a.X+a.W, b.X+b.W) - max(a.X, b.X)
-	h := min(a.Y+a.H, b.Y+b.H) - max(a.Y, b.Y)
-	if w <= 0 || h <= 0 {
-		return 0
-	}
-	both := w * h
-	return both / (a.W*a.H + b.W*b.H - both)
-}
-
 // MeanIoU is the mean over predicted boxes of the largest IoU with a labelled
 // box of the same class. It is 0 where the label has boxes and the prediction
 // none, or the reverse, and NaN where neither has.
@@ -35,7 +23,7 @@ func MeanIoU(label, predicted []images.Box) float64 {
 		most := 0.0
 		for _, l := range label {
 			if l.Class == p.Class {
-				most = max(most, IoU(l, p))
+				most = max(most, images.IoU(l, p))
 			}
 		}
 		sum += most
