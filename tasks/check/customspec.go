@@ -44,7 +44,7 @@ func (d *decoder) custom(path string, n *yaml.Node) *customSpec {
 		c.Name = "" // told already
 		return c
 	}
-	registry, err := Registry()
+	registry, err := d.spec.Kind.Registry()
 	switch {
 	case err != nil:
 		d.fault(n, path, "%v", err)

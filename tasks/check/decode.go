@@ -42,7 +42,7 @@ var kinds = map[string]frame.Kind{
 }
 
 func decodeSpec(file string, node *yaml.Node) (*SuiteSpec, error) {
-	d := &decoder{spec: &SuiteSpec{Kind: "tabular", MaxRows: DefaultMaxRows, Seed: 42, FailOn: engine.FailOnFail, file: file, lines: make(map[string]int)}}
+	d := &decoder{spec: &SuiteSpec{Kind: Tabular, MaxRows: DefaultMaxRows, Seed: 42, FailOn: engine.FailOnFail, file: file, lines: make(map[string]int)}}
 	d.document(node)
 	d.problems = append(d.problems, d.spec.planAll()...)
 	if resolve(node).Kind == yaml.MappingNode {
@@ -106,10 +106,31 @@ func (d *decoder) mapping(path string, n *yaml.Node, entries []entry) {
 	}
 }
 
+// kindOf reads the kind of data, which decides on the other keys.
+func kindOf(n *yaml.Node) Kind {
+	n = resolve(n)
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == "kind" && resolve(n.Content[i+1]).Value == string(Vision) {
+			return Vision
+		}
+	}
+	return Tabular
+}
+
+// readKind refuses kinds that there are not.
+func (d *decoder) readKind(path string, n *yaml.Node) {
+	var kind string
+	d.choice(&kind, string(Tabular), string(Vision))(path, n)
+}
+
 func (d *decoder) document(n *yaml.Node) {
 	s := d.spec
+	if s.Kind = kindOf(n); s.Kind == Vision {
+		d.imageDocument(n)
+		return
+	}
 	d.mapping("", n, []entry{
-		{"kind", d.choice(&s.Kind, "tabular")},
+		{"kind", d.readKind},
 		{"name", d.text(&s.Name)},
 		{"include", d.include},
 		{"define", d.define},
@@ -141,20 +162,24 @@ func (d *decoder) document(n *yaml.Node) {
 		{"feature_importance_timeout", func(p string, n *yaml.Node) { s.ImportanceOptions.Timeout = d.duration(p, n) }},
 		{"feature_importance_force_permutation", d.truth(&s.ImportanceOptions.Permutation)},
 		{"seed", d.seed},
-		{"fail_on", func(p string, n *yaml.Node) {
-			t := string(s.FailOn)
-			d.choice(&t, string(engine.FailOnFail), string(engine.FailOnWarn), string(engine.FailNever))(p, n)
-			s.FailOn = FailOn(t)
-		}},
+		{"fail_on", d.failOn},
 		{"schema", d.schema},
 		{"segments", d.segments},
 		{"segment_by", d.segmentBy},
-		{"compat", func(p string, n *yaml.Node) {
-			t := ""
-			d.choice(&t, string(engine.Deepchecks))(p, n)
-			s.Compat = engine.Mode(t)
-		}},
+		{"compat", d.compat},
 	})
+}
+
+func (d *decoder) failOn(path string, n *yaml.Node) {
+	t := string(d.spec.FailOn)
+	d.choice(&t, string(engine.FailOnFail), string(engine.FailOnWarn), string(engine.FailNever))(path, n)
+	d.spec.FailOn = FailOn(t)
+}
+
+func (d *decoder) compat(path string, n *yaml.Node) {
+	t := ""
+	d.choice(&t, string(engine.Deepchecks))(path, n)
+	d.spec.Compat = engine.Mode(t)
 }
 
 // whole checks what no single key can tell.
@@ -165,10 +190,14 @@ func (d *decoder) whole(n *yaml.Node) {
 	_, hasChecks := s.lines["checks"]
 	_, hasSchema := s.lines["schema"]
 	if !hasSuites && !hasChecks && !hasSchema || len(d.problems) == 0 && len(s.Suites)+len(s.Checks) == 0 && !hasSchema {
-		d.fault(n, "", "nothing to run: add \"suites\" (%s), \"checks\" or \"schema\"", strings.Join(SuiteNames(), ", "))
+		d.fault(n, "", "nothing to run: add \"suites\" (%s), \"checks\" or \"schema\"", strings.Join(s.Kind.SuiteNames(), ", "))
 	}
 	faulty := func(key string) bool {
 		return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key })
+	}
+	if s.Kind == Vision {
+		d.wholeImages(n, faulty)
+		return
 	}
 	if len(s.Train) == 0 && !faulty("train") {
 		if len(s.Test) > 0 {
@@ -210,9 +239,9 @@ func sortedSuites(m map[string]map[string]any) []string {
 
 // suiteParams reads a mapping of suites to their parameters.
 func (d *decoder) suiteParams(path string, n *yaml.Node) {
-	entries := make([]entry, 0, len(SuiteNames()))
+	entries := make([]entry, 0, len(d.spec.Kind.SuiteNames()))
 	d.spec.SuiteParams = make(map[string]map[string]any)
-	for _, name := range SuiteNames() {
+	for _, name := range d.spec.Kind.SuiteNames() {
 		entries = append(entries, entry{name, func(p string, n *yaml.Node) { d.spec.SuiteParams[name] = d.params(p, n) }})
 	}
 	d.mapping(path, n, entries)

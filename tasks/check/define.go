@@ -26,7 +26,7 @@ type ownSuite struct {
 
 // define reads suites of the document's own.
 func (d *decoder) define(path string, n *yaml.Node) {
-	registry, err := Registry()
+	registry, err := d.spec.Kind.Registry()
 	if err != nil {
 		d.fault(n, path, "%v", err)
 		return
@@ -44,7 +44,7 @@ func (d *decoder) define(path string, n *yaml.Node) {
 		case name == "" || strings.ContainsAny(name, ".[]"):
 			d.fault(key, path, "%q cannot be the name of a suite: it is empty or holds one of . [ ]", name)
 			continue
-		case slices.Contains(SuiteNames(), name):
+		case slices.Contains(d.spec.Kind.SuiteNames(), name):
 			d.fault(key, at, "%q is a suite already: choose another name", name)
 			continue
 		case registry.Lookup(name) != nil:

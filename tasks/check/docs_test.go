@@ -48,7 +48,7 @@ func TestDocs(t *testing.T) {
 
 func reference(t *testing.T) string {
 	t.Helper()
-	reg, err := check.Registry()
+	reg, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func reference(t *testing.T) string {
 	done := make(map[string]bool)
 	for _, suite := range []string{check.DataIntegrity, check.TrainTestValidation, check.ModelEvaluation} {
 		fmt.Fprintf(&b, "\n## Suite `%s`\n", suite)
-		for _, d := range check.SuiteChecks(suite) {
+		for _, d := range check.Tabular.SuiteChecks(suite) {
 			section(&b, d, shown)
 			done[d.ID] = true
 		}
@@ -75,7 +75,7 @@ func reference(t *testing.T) string {
 	}
 	fmt.Fprintf(&b, "\n## Suite `%s`\n\n", check.ProductionSuite)
 	b.WriteString("With its default parameters:\n\n")
-	for _, d := range check.SuiteChecks(check.ProductionSuite) {
+	for _, d := range check.Tabular.SuiteChecks(check.ProductionSuite) {
 		fmt.Fprintf(&b, "- [%s](#%s)\n", d.ID, strings.ToLower(d.ID))
 	}
 	b.WriteByte('\n')

@@ -43,7 +43,7 @@ func TestGoldenLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registry, err := check.Registry()
+	registry, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}

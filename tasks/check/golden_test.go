@@ -236,7 +236,7 @@ func keys(m map[string]bool) []string {
 // TestGolden compares our results with recorded ones of deepchecks.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	registry, err := check.Registry()
+	registry, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func goldenSet(t *testing.T, dir, name string, known []string, all *agreement) {
 	for _, file := range suites {
 		var want goldenSuite
 		readJSON(t, file, &want)
-		named := slices.Contains(check.SuiteNames(), want.Suite)
+		named := slices.Contains(check.Tabular.SuiteNames(), want.Suite)
 		doc := want.document(d, known, named)
 		if checks, _ := doc["checks"].([]any); !named && len(checks) == 0 {
 			continue

@@ -15,7 +15,7 @@ func BenchmarkDataIntegrity(b *testing.B) {
 		b.Run(fmt.Sprintf("%dx%d", size.rows, size.features), func(b *testing.B) {
 			in := splitInputs(b, size.rows, size.features)
 			var items []engine.Item
-			for _, def := range check.SuiteChecks(check.DataIntegrity) {
+			for _, def := range check.Tabular.SuiteChecks(check.DataIntegrity) {
 				item, problems := def.Build(nil, nil, engine.Mended)
 				if len(problems) > 0 {
 					b.Fatal(problems)

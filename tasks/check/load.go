@@ -10,6 +10,7 @@ import (
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/frame"
+	"aloft/tasks/check/images"
 )
 
 // RunSpec loads the files that the document names, relative to baseDir, and
@@ -21,13 +22,38 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	in, err := spec.load(baseDir)
+	var in *engine.Inputs
+	if spec.Kind == Vision {
+		in, err = spec.loadImages(ctx, baseDir)
+	} else {
+		in, err = spec.load(baseDir)
+	}
 	if err != nil {
 		return nil, err
 	}
-	in.Progress = spec.Progress
-	defer spec.connect(in, baseDir)()
-	suite := engine.Suite{Name: strings.Join(spec.Suites, ", "), Items: items}
+	return spec.run(ctx, baseDir, started, items, in)
+}
+
+// RunImages runs the checks of a document of kind Vision on sets that a
+// program has read. Test may be nil.
+func RunImages(ctx context.Context, spec *SuiteSpec, baseDir string, train, test *images.Set) (*Report, error) {
+	started := time.Now()
+	items, err := spec.placed(baseDir)
+	if err != nil {
+		return nil, err
+	}
+	in := &engine.Inputs{Name: spec.Name, Seed: spec.Seed, Mode: spec.Compat, TrainImages: train, TestImages: test}
+	if in.Name == "" && train != nil {
+		in.Name = train.Name
+	}
+	return spec.run(ctx, baseDir, started, items, in)
+}
+
+// run runs checks on inputs that are in memory.
+func (s *SuiteSpec) run(ctx context.Context, baseDir string, started time.Time, items []engine.Item, in *engine.Inputs) (*Report, error) {
+	in.Progress = s.Progress
+	defer s.connect(in, baseDir)()
+	suite := engine.Suite{Name: strings.Join(s.Suites, ", "), Items: items}
 	if suite.Name == "" {
 		suite.Name = "checks"
 	}
@@ -35,10 +61,10 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 	if err != nil {
 		return nil, err
 	}
-	if err := spec.runSegments(ctx, report, items, in); err != nil {
+	if err := s.runSegments(ctx, report, items, in); err != nil {
 		return nil, err
 	}
-	report.FailOn, report.Started, report.Elapsed = spec.FailOn, started, time.Since(started)
+	report.FailOn, report.Started, report.Elapsed = s.FailOn, started, time.Since(started)
 	return report, nil
 }
 

@@ -19,7 +19,7 @@ func TestTableLargerThanMemory(t *testing.T) {
 	dir := t.TempDir()
 	writeBig(t, dir, "train", 3000, 1)
 	writeBig(t, dir, "test", 1500, 2)
-	registry, err := check.Registry()
+	registry, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}

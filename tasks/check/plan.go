@@ -35,7 +35,7 @@ type planner struct {
 
 // planAll expands the suites and checks of the document.
 func (s *SuiteSpec) planAll() []Problem {
-	registry, err := Registry()
+	registry, err := s.Kind.Registry()
 	if err != nil {
 		return []Problem{{Message: err.Error()}}
 	}
@@ -76,7 +76,7 @@ func (p *planner) fault(k *pick, path string, line int, message string) {
 
 // suiteNames lists the suites that a document may name.
 func (p *planner) suiteNames() []string {
-	names := SuiteNames()
+	names := p.spec.Kind.SuiteNames()
 	for _, d := range p.spec.defined {
 		names = append(names, d.name)
 	}
@@ -89,7 +89,7 @@ func (p *planner) expand(k *pick) []planned {
 	}
 	def := p.registry.Lookup(k.name)
 	own := p.spec.definition(k.name)
-	builtin := slices.Contains(SuiteNames(), k.name)
+	builtin := slices.Contains(p.spec.Kind.SuiteNames(), k.name)
 	switch {
 	case k.kind != suitePick && def != nil:
 		return p.single(k, def)
@@ -139,7 +139,7 @@ func (p *planner) builtin(k *pick) []planned {
 			delete(given, s.name) // as in deepchecks, null means not given
 		}
 	}
-	args, faults := completeSuite(k.name, given)
+	args, faults := p.spec.Kind.completeSuite(k.name, given)
 	for _, f := range faults {
 		path := places[fmt.Sprint(f.Path[0])]
 		p.fault(k, path, p.spec.line(path), f.Message)
@@ -148,7 +148,7 @@ func (p *planner) builtin(k *pick) []planned {
 		return nil
 	}
 	var out []planned
-	for _, u := range suiteUses(k.name, args) {
+	for _, u := range p.spec.Kind.suiteUses(k.name, args) {
 		c := planned{def: u.def, builtin: k.name, path: k.path, line: k.line, file: k.file}
 		for _, from := range []map[string]any{handOn(u.def, args), u.params} {
 			for _, name := range sortedKeys(from) {
@@ -254,7 +254,7 @@ func (p *planner) current(name string) string {
 // have it.
 func (p *planner) forAll(k *pick, s setting, all []planned) {
 	var known []string
-	for _, q := range suiteParams(k.name) {
+	for _, q := range p.spec.Kind.suiteParams(k.name) {
 		known = append(known, q.Name)
 	}
 	if !slices.Contains(known, s.name) {

@@ -12,7 +12,16 @@ import (
 
 // suiteParams lists the parameters of a suite. Those that its checks know are
 // handed on to them.
-func suiteParams(suite string) []engine.Param {
+func (k Kind) suiteParams(suite string) []engine.Param {
+	if k == Vision {
+		samples := engine.Param{Name: "n_samples", Type: engine.IntParam, Min: 1, Max: math.MaxFloat64, Doc: "images to look at in each check; null means the check's own number"}
+		if suite == FullSuite {
+			samples.Default = 5000
+		}
+		return []engine.Param{samples,
+			{Name: "random_state", Type: engine.IntParam, Min: 0, Max: math.MaxUint32, Doc: "seed of every sampling; null means the document's"},
+		}
+	}
 	params := append(engine.ColumnParams(),
 		engine.Param{Name: "n_top_columns", Type: engine.IntParam, Min: 0, Max: math.MaxFloat64, Doc: "columns to show in each check; null means the check's own number"},
 		engine.Param{Name: "n_samples", Type: engine.IntParam, Min: 1, Max: math.MaxFloat64, Doc: "rows to look at in each check; null means the check's own number"},
@@ -29,8 +38,8 @@ func suiteParams(suite string) []engine.Param {
 }
 
 // completeSuite checks the parameters given to a suite and fills in defaults.
-func completeSuite(suite string, given map[string]any) (engine.Args, []engine.Problem) {
-	params := suiteParams(suite)
+func (k Kind) completeSuite(suite string, given map[string]any) (engine.Args, []engine.Problem) {
+	params := k.suiteParams(suite)
 	args := make(engine.Args, len(params))
 	names := make([]string, len(params))
 	var problems []engine.Problem
@@ -122,7 +131,7 @@ func productionUses(args engine.Args) []use {
 
 // definition finds a check by its ID.
 func definition(id string) *engine.Definition {
-	r, err := Registry()
+	r, err := Tabular.Registry()
 	if err != nil {
 		return nil // tests keep the registry whole
 	}

@@ -73,7 +73,7 @@ func (d *decoder) segments(path string, n *yaml.Node) {
 			{"max_categories", whole(&s.MaxCategories, 1)},
 			{"min_rows", whole(&s.MinRows, 1)},
 			{"checks", func(path string, n *yaml.Node) {
-				registry, err := Registry()
+				registry, err := d.spec.Kind.Registry()
 				if err != nil {
 					return // told elsewhere
 				}

@@ -16,8 +16,8 @@ import (
 
 // SuiteSpec is a suite document: which checks to run on which files.
 type SuiteSpec struct {
-	// Kind is the kind of data; "tabular" is the only one so far.
-	Kind string
+	// Kind is the kind of data.
+	Kind Kind
 	// Name is what the data are called in reports; the train file by default.
 	Name string
 	// Suites names the suites to run, in order.
@@ -29,6 +29,9 @@ type SuiteSpec struct {
 	// Train and Test are the files of the tables, or patterns of them, or
 	// folders. Train is needed.
 	Train, Test []string
+	// Images are what is set instead of Train, Test and all that is of tables
+	// where the data are images.
+	Images ImageSpec
 	// CSV is the dialect of CSV files.
 	CSV frame.Dialect
 	// MaxRows is the number of rows above which only those are kept in memory

@@ -74,7 +74,7 @@ func BenchmarkTrainTestValidation(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			in := splitInputs(b, size.rows, size.features)
 			var items []engine.Item
-			for _, def := range check.SuiteChecks(check.TrainTestValidation) {
+			for _, def := range check.Tabular.SuiteChecks(check.TrainTestValidation) {
 				item, problems := def.Build(nil, nil, engine.Mended)
 				if len(problems) > 0 {
 					b.Fatal(problems)

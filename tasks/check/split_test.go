@@ -97,7 +97,7 @@ func TestSplitOfOddTables(t *testing.T) {
 					}
 					dir := files(t, content)
 					doc := map[string]any{"predictions": nil, "categorical": []string{"k"}, "task_type": "multiclass", "compat": mode}
-					for _, def := range check.SuiteChecks(check.TrainTestValidation) {
+					for _, def := range check.Tabular.SuiteChecks(check.TrainTestValidation) {
 						entries := []any{def.ID}
 						if def.ID == "FeatureDrift" || def.ID == "LabelDrift" {
 							entries = append(entries, map[string]any{"check": def.ID, "params": map[string]any{
@@ -162,7 +162,7 @@ func TestSuiteParams(t *testing.T) {
 			t.Errorf("%s: %v", o.Def.ID, o.Args)
 		}
 	}
-	registry, err := check.Registry()
+	registry, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}

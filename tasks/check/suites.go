@@ -11,6 +11,7 @@ import (
 	"aloft/tasks/check/model"
 	"aloft/tasks/check/schema"
 	"aloft/tasks/check/split"
+	"aloft/tasks/check/vision"
 )
 
 // Report is the outcome of a suite document.
@@ -28,21 +29,40 @@ const (
 	ProductionSuite     = "production_suite"
 )
 
+// Kind is a kind of data. Each has checks and suites of its own, some of them
+// with the same names.
+type Kind string
+
+// The kinds.
+const (
+	Tabular Kind = engine.KindTabular
+	Vision  Kind = engine.KindVision
+)
+
+// Kinds lists the kinds of data.
+func Kinds() []Kind { return []Kind{Tabular, Vision} }
+
 // Registry returns the checks that may be named.
-func Registry() (*engine.Registry, error) {
+func (k Kind) Registry() (*engine.Registry, error) {
+	if k == Vision {
+		return engine.NewRegistry(vision.Integrity(), vision.Split(), vision.Model(), vision.Extra())
+	}
 	return engine.NewRegistry(integrity.Checks(), integrity.Extra(), split.Checks(), model.Checks(), model.Extra(), schema.Checks())
 }
 
 // SuiteNames lists the suites that may be named.
-func SuiteNames() []string {
+func (k Kind) SuiteNames() []string {
+	if k == Vision {
+		return []string{DataIntegrity, TrainTestValidation, ModelEvaluation, FullSuite}
+	}
 	return []string{DataIntegrity, TrainTestValidation, ModelEvaluation, FullSuite, ProductionSuite}
 }
 
 // SuiteChecks lists the definitions of a suite in their order, with its
 // parameters at their defaults; nil for an unknown name.
-func SuiteChecks(name string) []*engine.Definition {
+func (k Kind) SuiteChecks(name string) []*engine.Definition {
 	var out []*engine.Definition
-	for _, use := range suiteUses(name, nil) {
+	for _, use := range k.suiteUses(name, nil) {
 		out = append(out, use.def)
 	}
 	return out
@@ -65,7 +85,10 @@ func plainUses(groups ...[]*engine.Definition) []use {
 
 // suiteUses lists the checks of a suite under its own parameters, which are
 // complete or nil for the defaults.
-func suiteUses(name string, args engine.Args) []use {
+func (k Kind) suiteUses(name string, args engine.Args) []use {
+	if k == Vision {
+		return visionUses(name)
+	}
 	switch name {
 	case DataIntegrity:
 		return plainUses(integrity.Checks())
@@ -77,6 +100,21 @@ func suiteUses(name string, args engine.Args) []use {
 		return plainUses(model.Checks(), split.Checks(), integrity.Checks())
 	case ProductionSuite:
 		return productionUses(args)
+	}
+	return nil
+}
+
+// visionUses lists the checks of a suite of images.
+func visionUses(name string) []use {
+	switch name {
+	case DataIntegrity:
+		return plainUses(vision.Integrity())
+	case TrainTestValidation:
+		return plainUses(vision.Split())
+	case ModelEvaluation:
+		return plainUses(vision.Model())
+	case FullSuite:
+		return plainUses(vision.Model(), vision.Split(), vision.Integrity())
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 // Every check says how its results are compared, be it by conditions only.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	registry, err := check.Registry()
+	registry, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}

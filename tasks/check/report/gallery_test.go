@@ -263,14 +263,14 @@ func realHundred(t *testing.T) *engine.Report {
 // parameters, on the tables in a folder.
 func runSuite(t *testing.T, dir string, doc map[string]any) *engine.Report {
 	t.Helper()
-	reg, err := check.Registry()
+	reg, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var others []any
 	for _, d := range reg.All() {
 		needed := d.ID == "SchemaValidation" || slices.ContainsFunc(d.Params, func(p engine.Param) bool { return p.Required })
-		if !needed && !slices.ContainsFunc(check.SuiteChecks(check.FullSuite), func(o *engine.Definition) bool { return o.ID == d.ID }) {
+		if !needed && !slices.ContainsFunc(check.Tabular.SuiteChecks(check.FullSuite), func(o *engine.Definition) bool { return o.ID == d.ID }) {
 			others = append(others, d.ID)
 		}
 	}

@@ -250,7 +250,11 @@ func (p *page) data() {
 		classes[i] = c.String()
 	}
 	item("Classes", strings.Join(some(classes), ", "))
-	item("Numerical features", strings.Join(some(r.Train.Numerical), ", "))
+	features := "Numerical features"
+	if r.Kind == engine.KindVision {
+		features = "Properties"
+	}
+	item(features, strings.Join(some(r.Train.Numerical), ", "))
 	item("Categorical features", strings.Join(some(r.Train.Categorical), ", "))
 	item("Index", r.Train.Index)
 	item("Datetime", r.Train.Datetime)

@@ -17,7 +17,7 @@ import (
 // programs.
 func TestDescribeEverything(t *testing.T) {
 	t.Parallel()
-	reg, err := check.Registry()
+	reg, err := check.Tabular.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestDescribeEverything(t *testing.T) {
 			t.Errorf("a line of %d characters: %s", len([]rune(line)), line)
 		}
 	}
-	for _, name := range check.SuiteNames() {
+	for _, name := range check.Tabular.SuiteNames() {
 		var text bytes.Buffer
 		if err := suitecmd.Describe(&text, name, "text", 0); err != nil {
 			t.Fatal(err)
