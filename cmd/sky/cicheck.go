@@ -120,7 +120,7 @@ func (a *app) setCheck(ctx context.Context, args []string, o *checkOptions) erro
 	c.SHA = target.SHA
 	p, err := a.post(ctx, client, c, o.as)
 	if err != nil {
-		return notPosted(err, checkHint(err, client.Kind(), o.as))
+		return notPosted(err, checkHint(err, client.Kind(), c.SHA, o.as, o.forge.access))
 	}
 	if p.Dropped > 0 {
 		a.note("warning: %d annotations are more than the forge takes", p.Dropped)
@@ -177,27 +177,4 @@ func (a *app) post(ctx context.Context, client forge.Client, c forge.Check, as s
 		return forge.Posted{}, fmt.Errorf("%s has no statuses", client.Kind())
 	}
 	return s.SetStatus(ctx, c.Status)
-}
-
-// checkHint says what a forge wants for a check or status that it refused.
-func checkHint(err error, k forge.Kind, as string) string {
-	var e *forge.Error
-	if !errors.As(err, &e) {
-		return ""
-	}
-	switch {
-	case e.Reason == forge.Unauthorized:
-		return "the token is none of this forge's, or has run out"
-	case e.Reason == forge.Forbidden && k == forge.GitHub && as == "check":
-		return "the token needs `permissions: checks: write`, and must be an app's, as that of Actions is"
-	case (e.Reason == forge.Forbidden || e.Reason == forge.NotFound) && k == forge.GitHub:
-		return "the token needs `permissions: statuses: write`"
-	case e.Reason == forge.Forbidden && k == forge.GitLab:
-		return "the token needs the scope api and the role Developer"
-	case e.Reason == forge.Forbidden:
-		return "the token needs the scope repository:write"
-	case e.Reason == forge.NotFound:
-		return "there is no such commit, or the token may not see the repository"
-	}
-	return ""
 }

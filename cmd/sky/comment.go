@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"regexp"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +35,10 @@ type commentOptions struct {
 	pr, issue int
 
 	removeMark, fresh, trusted, update, dryRun bool
+
+	images imageOptions
+	dir    string      // of the report, where its pictures are
+	access forgeAccess // how the forge is reached, once its client is made
 }
 
 func newCommentCmd(a *app) *cobra.Command {
@@ -56,14 +60,16 @@ posts what the file holds at the end.`
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Long: `Post a Markdown file on a pull request of GitHub, GitLab or Bitbucket. There is one
+		Long: `Post a Markdown file on a pull request of GitHub, GitLab, Bitbucket or Gitea. There is one
 comment per key, whoever else comments and however many jobs post at once: a later
 run replaces it, an earlier one does not. A comment that CML left is taken over.
 Text counts as a stranger's: it mentions nobody, refers to no issue, links to and
-loads nothing, unless --trusted is given. What is too long is shortened.
+loads nothing, unless --trusted is given. What is too long is shortened. Pictures that
+are files beside the report are kept with the forge (GitLab, Bitbucket, Gitea), in
+--image-bucket, or with --image-branch on GitHub; others are named.
 
-The token comes from $REPO_TOKEN, $CML_TOKEN, $GITHUB_TOKEN, $GITLAB_TOKEN or
-$BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
+The token comes from $REPO_TOKEN, $CML_TOKEN, $GITHUB_TOKEN, $GITLAB_TOKEN,
+$BITBUCKET_TOKEN (USER:PASSWORD, or an access token), $GITEA_TOKEN or $FORGEJO_TOKEN.` + more,
 		Example: "  sky comment " + verb + " report.md\n  sky comment " + verb + " report.md --target pr/7 --key nightly",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -75,6 +81,12 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
 			}
 			if err := oneOf("--mode", o.mode, "upsert", "append", "recreate", "minimize-old", "new"); err != nil {
 				return err
+			}
+			if err := o.images.check(); err != nil {
+				return err
+			}
+			if o.dir = "."; args[0] != "-" {
+				o.dir = filepath.Dir(args[0])
 			}
 			if o.mode == "new" {
 				o.fresh, o.mode = true, "upsert"
@@ -124,6 +136,7 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token).` + more,
 	fl.BoolVar(&o.trusted, "trusted", false, "post the text as it is, with mentions, links, images and HTML")
 	fl.StringVar(&o.mode, "mode", "upsert", "what becomes of the comment that is there: `MODE` is upsert, append, recreate, minimize-old (GitHub) or new")
 	fl.BoolVar(&o.dryRun, "dry-run", false, "print the request that would be sent, and send none")
+	o.images.flags(fl)
 	if verb == "create" {
 		fl.BoolVar(&o.fresh, "new", false, "post one more comment, whatever is there")
 		fl.BoolVar(&o.removeMark, "rm-watermark", false, "post one more comment, without a mark by which it could be found again")
@@ -165,6 +178,7 @@ func (a *app) comment(ctx context.Context, text string, o *commentOptions) error
 			ci.Event = ""
 		}
 	}
+	text, pictures := takeImages(text, o.dir)
 	if !o.trusted {
 		text = comment.Neutralise(text, ci.RunURL)
 	}
@@ -179,7 +193,7 @@ func (a *app) comment(ctx context.Context, text string, o *commentOptions) error
 		return err
 	}
 	if target == nil {
-		return a.withoutPull(text, o)
+		return a.withoutPull(pictures.settle(text, o.images.placeholder), o)
 	}
 	p := comment.Post{Target: *target, Key: o.key, Stamp: comment.Stamp{Run: ci.Run, Attempt: ci.Attempt, AtMS: time.Now().UnixMilli()},
 		Text: comment.Dialect(text, client.Kind()), AdoptCML: true, New: o.fresh, Bare: o.removeMark, Mode: comment.Mode(o.mode), Link: ci.RunURL}
@@ -192,9 +206,12 @@ func (a *app) comment(ctx context.Context, text string, o *commentOptions) error
 	if p.Key == "" {
 		p.Key = ci.Key()
 	}
+	if err := a.showImages(ctx, client, &p, pictures, &o.images, o.dryRun); err != nil {
+		return notPosted(err, postHint(err, ci, client.Kind(), *target, o.access))
+	}
 	if o.dryRun {
 		if err := a.dryPost(ctx, client, p); err != nil {
-			return notPosted(err, postHint(err, ci, client.Kind(), *target))
+			return notPosted(err, postHint(err, ci, client.Kind(), *target, o.access))
 		}
 		return nil
 	}
@@ -203,7 +220,7 @@ func (a *app) comment(ctx context.Context, text string, o *commentOptions) error
 		return usageError("--mode %s: %v", o.mode, err)
 	}
 	if err != nil {
-		return notPosted(err, postHint(err, ci, client.Kind(), *target))
+		return notPosted(err, postHint(err, ci, client.Kind(), *target, o.access))
 	}
 	if r.Action == comment.Kept {
 		a.note("A newer run has posted there: its comment stays.")
@@ -216,32 +233,6 @@ func (a *app) comment(ctx context.Context, text string, o *commentOptions) error
 		a.say("%s", visibleLine(r.Comment.URL))
 	}
 	return nil
-}
-
-// postHint says what a forge wants for what it refused.
-func postHint(err error, ci cienv.Context, k forge.Kind, t forge.Target) string {
-	var e *forge.Error
-	if !errors.As(err, &e) {
-		return ""
-	}
-	switch {
-	case e.Reason == forge.Forbidden && ci.Fork && ci.Event != "workflow_run":
-		return "this run is of a fork, so its token may only read: keep the report as an artifact here, and post it from a\n" +
-			"  workflow that runs on workflow_run, where `sky comment create` finds the pull request by itself (docs/ci.md)"
-	case e.Reason == forge.Forbidden && k == forge.GitHub && t.Place == forge.Commit:
-		return "the token needs `permissions: contents: write`"
-	case e.Reason == forge.Forbidden && k == forge.GitHub:
-		return "the token needs `permissions: pull-requests: write`"
-	case (e.Reason == forge.Unauthorized || e.Reason == forge.Forbidden) && k == forge.GitLab:
-		return "a job's own token cannot comment: put a project access token with the scope api into $REPO_TOKEN"
-	case e.Reason == forge.Forbidden:
-		return "the token needs the scope pullrequest:write"
-	case e.Reason == forge.Unauthorized:
-		return "the token is none of this forge's, or has run out"
-	case e.Reason == forge.NotFound:
-		return "there is no " + t.String() + ", or the token may not see the repository"
-	}
-	return ""
 }
 
 // readText reads a file or standard input.
@@ -296,17 +287,13 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 	if kind == "" {
 		return nil, usageError("which forge is %s on? Give --driver: github, gitlab, bitbucket or gitea", name)
 	}
-	token := o.token
-	for _, n := range []string{"REPO_TOKEN", "repo_token", "CML_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN"} {
-		if v, _ := a.getenv(n); token == "" {
-			token = strings.TrimSpace(v)
-		}
-	}
+	token, source := a.forgeToken(o.token)
 	if in, ok := a.getenv("BITBUCKET_BUILD_NUMBER"); token == "" && forge.Kind(kind) == forge.Bitbucket && ok && in != "" {
+		o.access = forgeAccess{source: "the proxy of Pipelines", host: "api.bitbucket.org", repo: name}
 		return a.pipelinesClient(name)
 	}
 	if token == "" {
-		return nil, notPosted(errors.New("there is no token to post with"), "set REPO_TOKEN, GITHUB_TOKEN, GITLAB_TOKEN or BITBUCKET_TOKEN")
+		return nil, notPosted(errors.New("there is no token to post with"), "set REPO_TOKEN, GITHUB_TOKEN, GITLAB_TOKEN, BITBUCKET_TOKEN or GITEA_TOKEN")
 	}
 	opts := forge.Options{API: api, Repo: name, Token: token, Agent: "aloft/" + version}
 	if o.dryRun {
@@ -316,7 +303,21 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 	if err != nil {
 		return nil, usageError("%v", err)
 	}
+	o.access = forgeAccess{source: source, host: c.Host(), repo: name}
 	return c, nil
+}
+
+// forgeToken finds the token of a forge, and says where.
+func (a *app) forgeToken(given string) (token, source string) {
+	if given != "" {
+		return given, "--token"
+	}
+	for _, n := range []string{"REPO_TOKEN", "repo_token", "CML_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "BITBUCKET_TOKEN", "GITEA_TOKEN", "FORGEJO_TOKEN"} {
+		if v, _ := a.getenv(n); strings.TrimSpace(v) != "" {
+			return strings.TrimSpace(v), "$" + n
+		}
+	}
+	return "", ""
 }
 
 // pipelinesClient goes through the proxy of Bitbucket Pipelines, which knows the step: no token is needed there. It takes
@@ -336,96 +337,6 @@ func (a *app) pipelinesClient(repo string) (forge.Client, error) {
 		return nil, usageError("%v", err)
 	}
 	return c, nil
-}
-
-var commitHash = regexp.MustCompile(`^[0-9a-fA-F]{7,64}$`)
-
-// commentTarget finds the place; nil = there is no pull request, and that is no mistake.
-func (a *app) commentTarget(ctx context.Context, c forge.Client, ci cienv.Context, o *commentOptions) (*forge.Target, error) {
-	what, which, _ := strings.Cut(o.target, "/")
-	if o.sha != "" {
-		what, which = "commit", o.sha
-	}
-	if what == "commit" && (which == "" || which == "HEAD") {
-		which = ci.SHA
-		if out, err := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output(); which == "" && ci.PullRequest == 0 && err == nil {
-			which = strings.TrimSpace(string(out))
-		}
-	}
-	if what == "commit" && which == "" && ci.PullRequest > 0 { // the event names the pull request, not its head
-		p, err := c.PullRequest(ctx, ci.PullRequest)
-		if err != nil {
-			return nil, notPosted(err, "")
-		}
-		which = p.HeadSHA
-	}
-	n, err := strconv.Atoi(which)
-	switch {
-	case what == "commit" && commitHash.MatchString(which):
-		return &forge.Target{Place: forge.Commit, SHA: which}, nil
-	case what == "issue" && err == nil && n > 0:
-		return &forge.Target{Place: forge.Issue, Number: n}, nil
-	case what == "pr" && err == nil && n > 0:
-		return a.checkedPull(ctx, c, ci, n)
-	case what != "" && (what != "pr" || which != ""):
-		return nil, usageError("--target %q: allowed: pr, pr/N, commit, commit/SHA, issue/N", o.target)
-	}
-	if ci.PullRequest > 0 {
-		return a.checkedPull(ctx, c, ci, ci.PullRequest)
-	}
-	if ci.SHA != "" && ci.Event != "schedule" {
-		list, err := pullsOf(ctx, c, ci)
-		if err != nil {
-			return nil, notPosted(err, "")
-		}
-		for _, p := range list {
-			if p.Branch == ci.Branch {
-				return &forge.Target{Place: forge.Pull, Number: p.Number}, nil
-			}
-		}
-		if len(list) > 0 {
-			return &forge.Target{Place: forge.Pull, Number: list[0].Number}, nil
-		}
-	}
-	switch {
-	case o.ifNoPR == "fail" || what == "pr":
-		return nil, notPosted(fmt.Errorf("there is no pull request of the commit %q", ci.SHA), "give --target pr/N, or --if-no-pr summary")
-	case o.ifNoPR == "commit" && c.Kind() == forge.Gitea:
-		a.note("%v: the report goes into the job summary.", forge.ErrNoCommitComments)
-	case o.ifNoPR == "commit" && commitHash.MatchString(ci.SHA):
-		return &forge.Target{Place: forge.Commit, SHA: ci.SHA}, nil
-	}
-	return nil, nil
-}
-
-// pullPatience is how long a pull request that was opened together with a push is waited for: GitHub ties it to the commit
-// some seconds later.
-const pullPatience = 10 * time.Second
-
-// pullsOf finds the pull requests of the run's commit. After a push to another branch than the default one it looks again
-// for a while.
-func pullsOf(ctx context.Context, c forge.Client, ci cienv.Context) ([]forge.PullRequest, error) {
-	patience := time.Duration(0)
-	if c.Kind() == forge.GitHub && ci.Event == "push" && ci.DefaultBranch != "" && ci.Branch != "" && ci.Branch != ci.DefaultBranch {
-		patience = pullPatience
-	}
-	return forge.FindPulls(ctx, c, ci.SHA, ci.HeadOwner, ci.Branch, patience)
-}
-
-// checkedPull is a pull request. After a run of a fork the number may come from what the fork wrote, so its head has to be
-// the commit that the forge says was run.
-func (a *app) checkedPull(ctx context.Context, c forge.Client, ci cienv.Context, n int) (*forge.Target, error) {
-	if ci.Event == "workflow_run" {
-		p, err := c.PullRequest(ctx, n)
-		if err != nil {
-			return nil, notPosted(err, "")
-		}
-		if p.HeadSHA != ci.SHA {
-			return nil, notPosted(fmt.Errorf("the head of pull request %d is %s, the run was of %s", n, p.HeadSHA, ci.SHA),
-				"the report is of another pull request, or of a commit that was pushed over")
-		}
-	}
-	return &forge.Target{Place: forge.Pull, Number: n}, nil
 }
 
 // withoutPull puts the report into the job's summary where there is one.

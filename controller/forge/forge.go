@@ -85,6 +85,8 @@ type PullRequest struct {
 type Client interface {
 	// Kind says which forge this is.
 	Kind() Kind
+	// Host is the server that requests go to, with its port where it has one.
+	Host() string
 	// Identity is who the token belongs to; "" when the forge does not tell tokens of this kind.
 	Identity(ctx context.Context) (string, error)
 	// Comments lists all comments of a target.

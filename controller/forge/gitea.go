@@ -114,6 +114,9 @@ func (g *gitea) Upload(ctx context.Context, t Target, name string, data []byte) 
 	if t.Place == Commit {
 		return "", &Error{Doing: "upload a file", Reason: Invalid, cause: ErrNoCommitComments}
 	}
+	if t.Number <= 0 {
+		return "", &Error{Doing: "upload a file", Reason: Invalid, Detail: "Gitea keeps files with a pull request or an issue, and none is named"}
+	}
 	var out struct {
 		URL string `json:"browser_download_url"`
 	}

@@ -92,6 +92,9 @@ func newREST(k Kind, o Options) (*rest, error) {
 	return r, nil
 }
 
+// Host is Client's.
+func (r *rest) Host() string { return r.base.Host }
+
 // repeatable says that carrying out a request twice is as good as once.
 func repeatable(method string) bool { return method != http.MethodPost }
 

@@ -92,6 +92,21 @@ func Do(ctx context.Context, c forge.Client, p Post) (Result, error) {
 	return Result{}, fmt.Errorf("the comments of %s change all the time: given up after %d looks", p.Target, maxRounds)
 }
 
+// Mine lists the comments of a post's key that are ours already.
+func Mine(ctx context.Context, c forge.Client, p Post) ([]forge.Comment, error) {
+	u := &upsert{c: c, p: p, foreign: map[int64]bool{}}
+	var err error
+	if u.me, err = c.Identity(ctx); err != nil {
+		return nil, err
+	}
+	mine, err := u.find(ctx)
+	var out []forge.Comment
+	for _, o := range mine {
+		out = append(out, o.Comment)
+	}
+	return out, err
+}
+
 // upsert is one run of the algorithm: list, write, list again until there is one comment and nothing to do.
 type upsert struct {
 	c       forge.Client
