@@ -17,13 +17,15 @@ import (
 
 // suiteEntry describes a suite.
 type suiteEntry struct {
-	Name   string   `json:"name"`
-	Checks []string `json:"checks"`
+	Kind   check.Kind `json:"kind"`
+	Name   string     `json:"name"`
+	Checks []string   `json:"checks"`
 }
 
 // checkEntry describes a check.
 type checkEntry struct {
 	Check       string           `json:"check"`
+	Kind        check.Kind       `json:"kind"`
 	Name        string           `json:"name"`
 	Header      string           `json:"header"`
 	Summary     string           `json:"summary"`
@@ -60,40 +62,13 @@ func Describe(w io.Writer, name, form string, width int) error {
 	if form != "" && form != "text" && form != "json" {
 		return fmt.Errorf("a description is text or json, not %q", form)
 	}
-	reg, err := check.Registry()
-	if err != nil {
-		return fmt.Errorf("list checks: %w", err)
-	}
-	suites := suiteEntries()
 	t := &describer{width: max(width, 60)}
 	if width == 0 {
 		t.width = 100
 	}
-	var out any
-	switch {
-	case name == "":
-		checks := make([]checkEntry, 0, len(reg.All()))
-		for _, d := range reg.All() {
-			checks = append(checks, brief(d, suites))
-		}
-		t.list(suites, checks)
-		out = map[string]any{"suites": suites, "checks": checks}
-	case reg.Lookup(name) != nil:
-		e := entry(reg.Lookup(name), suites)
-		t.check(e)
-		out = e
-	default:
-		i := slices.IndexFunc(suites, func(s suiteEntry) bool { return s.Name == name })
-		if i < 0 {
-			known := slices.Concat(check.SuiteNames(), reg.IDs())
-			return fmt.Errorf("there is no check or suite %q%s; `--list` shows all", name, nearest.Hint(name, known))
-		}
-		var checks []checkEntry
-		for _, id := range suites[i].Checks {
-			checks = append(checks, brief(reg.Lookup(id), suites))
-		}
-		t.suite(suites[i], checks)
-		out = map[string]any{"name": name, "checks": checks}
+	out, err := t.describe(name)
+	if err != nil {
+		return err
 	}
 	text := t.b.String()
 	if form == "json" {
@@ -112,11 +87,57 @@ func Describe(w io.Writer, name, form string, width int) error {
 	return nil
 }
 
-func suiteEntries() []suiteEntry {
+// describe writes what name is, and returns it for programs. Checks and suites
+// of images are named vision:NAME where there is one of tables with the name.
+func (t *describer) describe(name string) (any, error) {
+	all := struct {
+		Suites []suiteEntry `json:"suites"`
+		Checks []checkEntry `json:"checks"`
+	}{}
+	var known []string
+	for _, kind := range check.Kinds() {
+		reg, err := kind.Registry()
+		if err != nil {
+			return nil, fmt.Errorf("list checks: %w", err)
+		}
+		suites := suiteEntries(kind)
+		plain, own := strings.CutPrefix(name, string(kind)+":")
+		d, i := reg.Lookup(plain), slices.IndexFunc(suites, func(s suiteEntry) bool { return s.Name == plain })
+		switch {
+		case name == "":
+			var checks []checkEntry
+			for _, d := range reg.All() {
+				checks = append(checks, brief(kind, d, suites))
+			}
+			t.list(kind, suites, checks)
+			all.Suites, all.Checks = append(all.Suites, suites...), append(all.Checks, checks...)
+		case d != nil:
+			e := entry(kind, d, suites)
+			t.check(e)
+			return e, nil
+		case i >= 0:
+			var checks []checkEntry
+			for _, id := range suites[i].Checks {
+				checks = append(checks, brief(kind, reg.Lookup(id), suites))
+			}
+			t.suite(suites[i], checks)
+			return map[string]any{"name": plain, "kind": kind, "checks": checks}, nil
+		case own:
+			return nil, fmt.Errorf("there is no check or suite %q%s; `--list` shows all", name, nearest.Hint(plain, slices.Concat(kind.SuiteNames(), reg.IDs())))
+		}
+		known = slices.Concat(known, kind.SuiteNames(), reg.IDs())
+	}
+	if name == "" {
+		return all, nil
+	}
+	return nil, fmt.Errorf("there is no check or suite %q%s; `--list` shows all", name, nearest.Hint(name, known))
+}
+
+func suiteEntries(kind check.Kind) []suiteEntry {
 	var out []suiteEntry
-	for _, name := range check.SuiteNames() {
-		e := suiteEntry{Name: name}
-		for _, d := range check.SuiteChecks(name) {
+	for _, name := range kind.SuiteNames() {
+		e := suiteEntry{Kind: kind, Name: name}
+		for _, d := range kind.SuiteChecks(name) {
 			e.Checks = append(e.Checks, d.ID)
 		}
 		out = append(out, e)
@@ -124,8 +145,8 @@ func suiteEntries() []suiteEntry {
 	return out
 }
 
-func brief(d *engine.Definition, suites []suiteEntry) checkEntry {
-	e := checkEntry{Check: d.ID, Name: d.Name(), Header: d.Title(), Summary: d.Summary, Scope: d.Scope, Predictions: d.Predictions, Suites: []string{}}
+func brief(kind check.Kind, d *engine.Definition, suites []suiteEntry) checkEntry {
+	e := checkEntry{Kind: kind, Check: d.ID, Name: d.Name(), Header: d.Title(), Summary: d.Summary, Scope: d.Scope, Predictions: d.Predictions, Suites: []string{}}
 	for _, s := range suites {
 		if slices.Contains(s.Checks, d.ID) {
 			e.Suites = append(e.Suites, s.Name)
@@ -134,8 +155,8 @@ func brief(d *engine.Definition, suites []suiteEntry) checkEntry {
 	return e
 }
 
-func entry(d *engine.Definition, suites []suiteEntry) checkEntry {
-	e := brief(d, suites)
+func entry(kind check.Kind, d *engine.Definition, suites []suiteEntry) checkEntry {
+	e := brief(kind, d, suites)
 	e.Formula, e.Differs, e.Params = d.Formula, d.Differs, paramEntries(d.Params)
 	for _, c := range d.Conditions {
 		used := slices.ContainsFunc(d.Defaults, func(u engine.Use) bool { return u.ID == c.ID })
@@ -176,12 +197,16 @@ func (t *describer) line(lead string, indent int, text string) {
 	}
 }
 
-func (t *describer) list(suites []suiteEntry, checks []checkEntry) {
-	t.b.WriteString("SUITES\n")
+func (t *describer) list(kind check.Kind, suites []suiteEntry, checks []checkEntry) {
+	of := map[check.Kind]string{check.Tabular: "TABLES", check.Vision: "IMAGES (kind: vision)"}[kind]
+	if t.b.Len() > 0 {
+		t.b.WriteByte('\n')
+	}
+	t.b.WriteString("SUITES OF " + of + "\n")
 	for _, s := range suites {
 		t.line(fmt.Sprintf("  %-22s ", s.Name), 25, fmt.Sprintf("%d checks", len(s.Checks)))
 	}
-	t.b.WriteString("\nCHECKS\n")
+	t.b.WriteString("\nCHECKS OF " + of + "\n")
 	t.checks(checks)
 }
 
@@ -203,7 +228,7 @@ func (t *describer) suite(s suiteEntry, checks []checkEntry) {
 func (t *describer) check(c checkEntry) {
 	fmt.Fprintf(&t.b, "%s\n\n", c.Check)
 	t.line("  ", 2, c.Summary)
-	runs := map[engine.Scope]string{engine.SingleDataset: "once for each table", engine.TrainTest: "on train and test together", engine.ModelOnly: "on the model alone"}[c.Scope]
+	runs := map[engine.Scope]string{engine.SingleDataset: map[check.Kind]string{check.Tabular: "once for each table", check.Vision: "once for each set of images"}[c.Kind], engine.TrainTest: "on train and test together", engine.ModelOnly: "on the model alone"}[c.Scope]
 	if c.Predictions {
 		runs += "; needs predictions"
 	}

@@ -17,9 +17,22 @@ import (
 // programs.
 func TestDescribeEverything(t *testing.T) {
 	t.Parallel()
-	reg, err := check.Tabular.Registry()
+	for _, kind := range check.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			describesAll(t, kind)
+		})
+	}
+}
+
+func describesAll(t *testing.T, kind check.Kind) {
+	reg, err := kind.Registry()
 	if err != nil {
 		t.Fatal(err)
+	}
+	prefix := ""
+	if kind != check.Tabular {
+		prefix = string(kind) + ":"
 	}
 	var list bytes.Buffer
 	if err := suitecmd.Describe(&list, "", "text", 72); err != nil {
@@ -30,10 +43,10 @@ func TestDescribeEverything(t *testing.T) {
 			t.Errorf("the list lacks %s", d.ID)
 		}
 		var text, doc bytes.Buffer
-		if err := suitecmd.Describe(&text, d.ID, "", 72); err != nil {
+		if err := suitecmd.Describe(&text, prefix+d.ID, "", 72); err != nil {
 			t.Fatal(err)
 		}
-		if err := suitecmd.Describe(&doc, d.ID, "json", 0); err != nil {
+		if err := suitecmd.Describe(&doc, prefix+d.ID, "json", 0); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(doc.String(), `"default": []`) {
@@ -62,9 +75,9 @@ func TestDescribeEverything(t *testing.T) {
 			t.Errorf("a line of %d characters: %s", len([]rune(line)), line)
 		}
 	}
-	for _, name := range check.Tabular.SuiteNames() {
+	for _, name := range kind.SuiteNames() {
 		var text bytes.Buffer
-		if err := suitecmd.Describe(&text, name, "text", 0); err != nil {
+		if err := suitecmd.Describe(&text, prefix+name, "text", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
