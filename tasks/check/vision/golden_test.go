@@ -17,18 +17,20 @@ import (
 	"aloft/tasks/check/vision"
 )
 
-// goldenDir is where the recorded results of deepchecks are, "" if they are
-// not at hand.
-func goldenDir() string {
+// goldenDirs lists where recorded results of deepchecks are: the full
+// collection where it is at hand, unless -short is given, and the committed
+// sets.
+func goldenDirs() []string {
+	committed := filepath.Join("testdata", "golden")
 	for _, dir := range []string{os.Getenv("ALOFT_GOLDEN_CHECKS"), filepath.Join("..", "..", "..", "..", "shared", "golden", "checks")} {
-		if dir == "" {
+		if dir == "" || testing.Short() {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(dir, "expected")); err == nil {
-			return dir
+			return []string{committed, dir}
 		}
 	}
-	return ""
+	return []string{committed}
 }
 
 type recorded struct {
@@ -108,36 +110,41 @@ func jsonOf(t *testing.T, r *engine.Report) []byte {
 // images.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	dir := goldenDir()
-	if dir == "" {
-		t.Skip("the recorded results of deepchecks are not here: set ALOFT_GOLDEN_CHECKS to their folder")
-	}
-	for _, name := range []string{"img_digits", "img_digits__bad", "img_patches", "det_small", "det_digits"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var d goldenData
-			readJSON(t, filepath.Join(dir, "data", name, "dataset.json"), &d)
-			train, test := d.read(t, filepath.Join(dir, "data", name), "train"), d.read(t, filepath.Join(dir, "data", name), "test")
-			for _, suite := range slices.Sorted(maps.Keys(suites())) {
-				var want struct{ Checks []recorded }
-				readJSON(t, filepath.Join(dir, "expected", name, suite+".json"), &want)
-				got := run(t, suites()[suite], engine.Inputs{TrainImages: train, TestImages: test, Mode: engine.Deepchecks})
-				if len(got) != len(want.Checks) {
-					t.Errorf("%s: %d results, want %d", suite, len(got), len(want.Checks))
-				}
-				for _, w := range want.Checks {
-					at := slices.IndexFunc(got, func(g recorded) bool { return g.Check == w.Check && g.Dataset == w.Dataset })
-					if at < 0 {
-						t.Errorf("%s: no result of %s %v", suite, w.Check, w.Dataset)
-						continue
-					}
-					for _, line := range differences(got[at], w) {
-						t.Errorf("%s %v: %s", w.Check, w.Dataset, line)
-					}
-				}
+	for _, dir := range goldenDirs() {
+		for _, name := range []string{"img_digits", "img_digits__bad", "img_patches", "det_small", "det_digits"} {
+			if _, err := os.Stat(filepath.Join(dir, "expected", name)); err != nil {
+				continue // only some are committed
 			}
-		})
+			t.Run(filepath.Base(dir)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				goldenSet(t, dir, name)
+			})
+		}
 	}
+}
+
+func goldenSet(t *testing.T, dir, name string) {
+	var d goldenData
+	readJSON(t, filepath.Join(dir, "data", name, "dataset.json"), &d)
+	train, test := d.read(t, filepath.Join(dir, "data", name), "train"), d.read(t, filepath.Join(dir, "data", name), "test")
+	compared := 0
+	for _, suite := range slices.Sorted(maps.Keys(suites())) {
+		var want struct{ Checks []recorded }
+		readJSON(t, filepath.Join(dir, "expected", name, suite+".json"), &want)
+		got := run(t, suites()[suite], engine.Inputs{TrainImages: train, TestImages: test, Mode: engine.Deepchecks})
+		for _, w := range want.Checks {
+			at := slices.IndexFunc(got, func(g recorded) bool { return g.Check == w.Check && g.Dataset == w.Dataset })
+			if at < 0 {
+				t.Errorf("%s: no result of %s %v", suite, w.Check, w.Dataset)
+				continue
+			}
+			compared++
+			for _, line := range differences(got[at], w) {
+				t.Errorf("%s %v: %s", w.Check, w.Dataset, line)
+			}
+		}
+	}
+	t.Logf("%d results compared, to 1e-9", compared)
 }
 
 // differences lists how a result differs from the recorded one.

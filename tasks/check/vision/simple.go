@@ -192,7 +192,7 @@ func gainGreater(r engine.Request) (engine.Condition, error) {
 	if include != nil {
 		var classes []string
 		for _, k := range include {
-			classes = append(classes, format.Plain(k))
+			classes = append(classes, fmt.Sprint(k))
 		}
 		name += " for classes " + format.List(classes)
 	}
