@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +77,12 @@ func Do(ctx context.Context, c forge.Client, p Post) (Result, error) {
 			return Result{}, err
 		}
 		switch {
+		case u.left:
+			// Their jobs are at work: what is there after a while is nobody's any more.
+			u.left, u.settled = false, true
+			if err := rest(ctx, settleTime); err != nil {
+				return Result{}, err
+			}
 		case done && u.busy && u.wrote:
 			// Another job may have decided to change the comment before ours was there, and do it now. Look again in a while.
 			u.busy = false
@@ -115,8 +122,11 @@ type upsert struct {
 	limit   int
 	foreign map[int64]bool // marked, but not to be changed by us
 	wrote   bool
-	busy    bool // others post at the same time
-	tries   int  // posts whose fate is not known
+	busy    bool  // others post at the same time
+	tries   int   // posts whose fate is not known
+	made    int64 // the comment that we posted
+	left    bool  // comments of jobs that are at work were left to them
+	settled bool  // they had their time
 	result  Result
 }
 
@@ -214,8 +224,19 @@ func (u *upsert) round(ctx context.Context) (bool, error) {
 	if err != nil || changed == gone {
 		return false, err
 	}
+	if u.made != 0 && u.made != keep.ID && !slices.ContainsFunc(mine, func(o own) bool { return o.ID == u.made }) {
+		// Pages move while others delete, so that ours was on none, or it is gone already.
+		mine = append(mine, own{Comment: forge.Comment{ID: u.made}, mark: newest.mark})
+	}
 	for _, o := range mine {
 		if o.ID == keep.ID {
+			continue
+		}
+		if o.ID == u.made {
+			u.made = 0
+		} else if !u.settled && near(o.mark.stamp.AtMS, u.p.Stamp.AtMS) {
+			// Each job takes its own away: if all took away all, a thousand jobs would send a million requests.
+			u.left = true
 			continue
 		}
 		switch err := u.c.Delete(ctx, u.p.Target, o.ID); {
@@ -326,7 +347,7 @@ func (u *upsert) create(ctx context.Context) error {
 	if u.me == "" {
 		u.me = c.Author
 	}
-	u.result.Action, u.result.Comment, u.wrote = Created, c, true
+	u.result.Action, u.result.Comment, u.wrote, u.made = Created, c, true, c.ID
 	return nil
 }
 
