@@ -106,6 +106,9 @@ func only(c *engine.Context, tasks ...images.Task) error {
 	if slices.Contains(tasks, task) {
 		return nil
 	}
+	if c.Mode() != engine.Deepchecks {
+		return c.NotForTask(fmt.Sprintf("Check is irrelevant for data of the task %s", task))
+	}
 	name := map[images.Task]string{
 		images.Classification: "CLASSIFICATION", images.ObjectDetection: "OBJECT_DETECTION", images.Segmentation: "SEMANTIC_SEGMENTATION",
 	}[task]

@@ -3,6 +3,7 @@ package vision
 import (
 	"context"
 	"math"
+	"slices"
 
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/images"
@@ -61,24 +62,26 @@ func (heatmapCheck) Run(_ context.Context, c *engine.Context) (engine.Result, er
 	}
 	a, b := train.Heat, test.Heat.Resized(train.Heat.Height, train.Heat.Width)
 	value := Heat{Height: a.Height, Width: a.Width, Diff: apart(a, b)}
+	most := highest(a, b)
 	out := []engine.Display{
-		engine.Shade{Title: "Mean train image", Unit: "brightness", Mean: *a, Max: brightest},
-		engine.Shade{Title: "Mean test image", Unit: "brightness", Mean: *b, Max: brightest},
+		engine.Shade{Title: "Mean train image", Unit: "brightness", Mean: *a, Max: most},
+		engine.Shade{Title: "Mean test image", Unit: "brightness", Mean: *b, Max: most},
 		engine.Shade{Title: "Difference of the mean images", Unit: "brightness", Mean: images.Mean{Height: a.Height, Width: a.Width, Values: value.Diff, Count: a.Count + b.Count}},
 	}
 	if c.ImageTask() == images.ObjectDetection && train.BoxHeat != nil && test.BoxHeat != nil {
 		a, b := train.BoxHeat, test.BoxHeat.Resized(train.BoxHeat.Height, train.BoxHeat.Width)
 		value.BoxHeight, value.BoxWidth, value.Boxes = a.Height, a.Width, apart(a, b)
+		most := highest(a, b)
 		out = append(out,
-			engine.Shade{Title: "Where the boxes of train are", Unit: "% of images", Mean: *a},
-			engine.Shade{Title: "Where the boxes of test are", Unit: "% of images", Mean: *b},
+			engine.Shade{Title: "Where the boxes of train are", Unit: "% of images", Mean: *a, Max: most},
+			engine.Shade{Title: "Where the boxes of test are", Unit: "% of images", Mean: *b, Max: most},
 			engine.Shade{Title: "Difference of where the boxes are", Unit: "% of images", Mean: images.Mean{Height: a.Height, Width: a.Width, Values: value.Boxes, Count: a.Count + b.Count}})
 	}
 	return engine.Result{Value: value, Displays: out}, nil
 }
 
-// brightest is the value of a white pixel.
-const brightest = 255
+// highest is the largest value of two pictures, which are shown on one scale.
+func highest(a, b *images.Mean) float64 { return slices.Max(slices.Concat(a.Values, b.Values)) }
 
 // apart is the distance of two means of the same size, by pixel: both are cut
 // to whole numbers first.

@@ -74,7 +74,7 @@ type scenery struct {
 
 // build makes the set. Images are small, of three classes; those of class 2 are
 // darker.
-func (s scenery) build(t *testing.T) *images.Set {
+func (s scenery) build(t testing.TB) *images.Set {
 	t.Helper()
 	r := rand.New(rand.NewPCG(s.seed, 7))
 	b := images.NewBuilder(images.Options{

@@ -180,6 +180,9 @@ func showDrift(c *engine.Context, properties []property, args engine.Args, v dri
 	out := []engine.Display{chart}
 	for _, i := range order {
 		p := properties[i]
+		if v.List[i].Value == 0 && !p.categorical() {
+			continue // both sides are equal
+		}
 		title := fmt.Sprintf("%s: %s %.3f", p.Name, v.List[i].Method, v.List[i].Value)
 		out = append(out, showProperty(c, title, p, args))
 	}
@@ -189,7 +192,12 @@ func showDrift(c *engine.Context, properties []property, args engine.Args, v dri
 // showProperty draws the distribution of a property on both sides.
 func showProperty(c *engine.Context, title string, p property, args engine.Args) engine.Display {
 	if p.categorical() {
-		return drift.ShowCategories(title, counts(c, p, args), args.Int("max_num_categories_for_display"), stats.CategorySort(args.Text("show_categories_by")))
+		shown := drift.ShowCategories(title, counts(c, p, args), args.Int("max_num_categories_for_display"), stats.CategorySort(args.Text("show_categories_by")))
+		if chart, ok := shown.(engine.BarChart); ok {
+			chart.Unit = "share"
+			return chart
+		}
+		return shown
 	}
 	a, b := numbers(records(c.Train(), args), p), numbers(records(c.Test(), args), p)
 	stats.SortFloats(a)

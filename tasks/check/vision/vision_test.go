@@ -253,7 +253,9 @@ func TestSegmentation(t *testing.T) {
 	t.Parallel()
 	mask := func(c ...uint16) *images.Mask { return &images.Mask{Height: 2, Width: 2, Classes: c} }
 	b := images.NewBuilder(images.Options{Task: images.Segmentation, Classes: map[int]string{0: "ground", 1: "road"}})
-	picture := func() *images.Image { return &images.Image{Height: 2, Width: 2, Channels: 1, Pix: []uint8{10, 20, 30, 40}} }
+	picture := func() *images.Image {
+		return &images.Image{Height: 2, Width: 2, Channels: 1, Pix: []uint8{10, 20, 30, 40}}
+	}
 	err := b.Add(
 		images.Sample{Image: picture(), Label: &images.Label{Mask: mask(0, 0, 1, 1)}, Prediction: &images.Prediction{Mask: mask(0, 0, 0, 1)}},
 		images.Sample{Image: picture(), Label: &images.Label{Mask: mask(0, 0, 0, 0)}, Prediction: &images.Prediction{Mask: mask(0, 0, 0, 0)}},

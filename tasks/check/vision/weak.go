@@ -28,7 +28,7 @@ func weakSegments() *engine.Definition {
 		ID:      "WeakSegmentsPerformance",
 		Summary: "Searches for images, bounded by one or two of their properties, on which the model is much worse than on the rest: the dark ones, the large ones.",
 		Formula: "That of WeakSegmentsPerformance of tables, on the first n_top_properties properties and a score of each image: of classification `ln(p + 1e-15)` of the true class's probability; of detection the mean over the predicted boxes of the largest IoU with a labelled box of the same class; of segmentation the mean Dice of the classes in the label. The score of a segment is the mean of its images' scores.",
-		Differs: "a segment says how many images it has; deepchecks lists the number of each.",
+		Differs: "a segment says how many images it has; deepchecks lists the number of each. Where no segment is found the check is skipped; there, it fails.",
 		Scope:   engine.SingleDataset, Predictions: true,
 		Params: []engine.Param{
 			propertiesParam("image_properties", "images"),
@@ -89,7 +89,7 @@ func (w weakCheck) Run(ctx context.Context, c *engine.Context) (engine.Result, e
 		}
 	}
 	if len(rows) == 0 {
-		return engine.Result{}, noSegments()
+		return engine.Result{}, noSegments(c)
 	}
 	// The check of tables looks at rows in the order of a permutation: they are
 	// put where it finds them in their own.
@@ -116,7 +116,7 @@ func (w weakCheck) Run(ctx context.Context, c *engine.Context) (engine.Result, e
 	})
 	if err != nil {
 		if strings.HasPrefix(err.Error(), "WeakSegmentsPerformance was unable") {
-			err = noSegments()
+			err = noSegments(c)
 		}
 		return engine.Result{}, err
 	}
@@ -143,7 +143,15 @@ func (w weakCheck) Run(ctx context.Context, c *engine.Context) (engine.Result, e
 	return engine.Result{Value: value, Displays: displays}, nil
 }
 
-func noSegments() error {
+// noSegments is the error where no tree finds a weak segment. It is no fault of
+// the data: only as deepchecks does it does it count as one.
+func noSegments(c *engine.Context) error {
+	if c.Mode() != engine.Deepchecks {
+		return &engine.Error{
+			Class: engine.ProcessError, Cause: engine.Irrelevant,
+			Message: "No weak segment was found: no property tells images on which the model is worse from the others. More images or properties may.",
+		}
+	}
 	return engine.Errorf(engine.ProcessError, "WeakSegmentsPerformance was unable to train an error model to find weak segments. Try increasing n_samples or supply additional properties.")
 }
 
