@@ -24,7 +24,21 @@ const (
 // TestDocs keeps the reference of checks in docs/suites.md what the code says.
 func TestDocs(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join("..", "..", "docs", "suites.md")
+	keep(t, "suites.md", reference(t))
+}
+
+// TestImageDocs keeps the reference of checks in docs/image-checks.md what the
+// code says.
+func TestImageDocs(t *testing.T) {
+	t.Parallel()
+	keep(t, "image-checks.md", imageReference(t))
+}
+
+// keep compares the generated part of a document with what it ought to be, or
+// rewrites it.
+func keep(t *testing.T, name, reference string) {
+	t.Helper()
+	path := filepath.Join("..", "..", "docs", name)
 	src, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -32,9 +46,9 @@ func TestDocs(t *testing.T) {
 	before, rest, ok := strings.Cut(string(src), docsBegin)
 	_, after, ok2 := strings.Cut(rest, docsEnd)
 	if !ok || !ok2 {
-		t.Fatal("docs/suites.md lacks the marks of its generated part")
+		t.Fatalf("docs/%s lacks the marks of its generated part", name)
 	}
-	want := before + docsBegin + reference(t) + docsEnd + after
+	want := before + docsBegin + reference + docsEnd + after
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
@@ -42,8 +56,37 @@ func TestDocs(t *testing.T) {
 		return
 	}
 	if want != string(src) {
-		t.Error("docs/suites.md is stale: go test ./tasks/check -run TestDocs -update")
+		t.Errorf("docs/%s is stale: go test ./tasks/check -run Docs -update", name)
 	}
+}
+
+// imageReference documents the checks of images.
+func imageReference(t *testing.T) string {
+	t.Helper()
+	reg, err := check.Vision.Registry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	done := make(map[string]bool)
+	for _, suite := range []string{check.ModelEvaluation, check.TrainTestValidation, check.DataIntegrity} {
+		fmt.Fprintf(&b, "\n## Suite `%s`\n", suite)
+		for _, d := range check.Vision.SuiteChecks(suite) {
+			section(&b, d, nil)
+			done[d.ID] = true
+		}
+	}
+	b.WriteString("\n## Checks outside these suites\n")
+	for _, d := range reg.All() {
+		if d.Formula == "" {
+			t.Errorf("the definition of %s does not say how its value is computed: set Formula", d.ID)
+		}
+		if !done[d.ID] {
+			section(&b, d, nil)
+		}
+	}
+	b.WriteByte('\n')
+	return strings.ReplaceAll(b.String(), "once for each table", "once for each side")
 }
 
 func reference(t *testing.T) string {
@@ -125,6 +168,8 @@ func params(b *strings.Builder, indent string, list []engine.Param) {
 			def = format.Param(v)
 		case engine.Object:
 			def = "{}"
+		case []any:
+			def = strings.ReplaceAll(fmt.Sprint(v), " ", ", ")
 		case nil:
 			if p.Required {
 				def = "required"

@@ -289,7 +289,7 @@ func defaultText(p paramEntry) string {
 		return "null"
 	case float64:
 		return format.Param(v)
-	case map[string]any:
+	case map[string]any, []any:
 		raw, err := json.Marshal(v)
 		if err != nil {
 			return "{}"

@@ -20,7 +20,7 @@ func showParams() []engine.Param {
 		count("n_to_show", 20, "classes to show"),
 		{Name: "show_only", Type: engine.TextParam, Default: "largest", Allowed: []string{"largest", "smallest", "random", "best", "worst"}, Doc: "which classes to show"},
 		{Name: "metric_to_show_by", Type: engine.TextParam, Doc: "the measure that best and worst look at, by its shown name; null means the first"},
-		{Name: "class_list_to_show", Type: engine.ValuesParam, Doc: "numbers of the classes to show; null means those that show_only says"},
+		{Name: "class_list_to_show", Type: engine.NumbersParam, Doc: "numbers of the classes to show; null means those that show_only says"},
 	}
 }
 
@@ -31,7 +31,7 @@ func classPerformance() *engine.Definition {
 		Formula: scoresFormula,
 		Differs: "detections of low confidence are left out before the others are matched by falling confidence; there, they are matched in the order given.",
 		Scope:   engine.TrainTest, Predictions: true,
-		Params: slices.Concat([]engine.Param{scorersParam()}, showParams(), []engine.Param{sampleParam(), seedParam()}),
+		Params: slices.Concat([]engine.Param{scorersParam()}, showParams(), []engine.Param{sampleParam()}),
 		Conditions: []engine.ConditionDef{
 			{
 				ID:     "test_performance_greater_than",

@@ -27,7 +27,7 @@ func simpleComparison() *engine.Definition {
 			ID: "gain_greater_than",
 			Params: []engine.Param{
 				{Name: "min_allowed_gain", Type: engine.FloatParam, Default: 0.1, Min: -math.MaxFloat64, Max: math.MaxFloat64, Doc: "the gain must exceed this"},
-				{Name: "include_classes", Type: engine.ValuesParam, Doc: "numbers of the classes to judge; null means all"},
+				{Name: "include_classes", Type: engine.NumbersParam, Doc: "numbers of the classes to judge; null means all"},
 				{Name: "max_gain", Type: engine.FloatParam, Default: 50.0, Min: 0, Max: math.MaxFloat64, Doc: "bound of the gain"},
 				{Name: "average", Type: engine.BoolParam, Default: false, Doc: "judge the mean over the classes"},
 			},
