@@ -41,7 +41,7 @@ func Compare(earlier []byte, r *engine.Report, name string, tolerance float64) (
 	if err != nil {
 		return nil, fmt.Errorf("read the report again: %w", err)
 	}
-	c := &comparer{out: &engine.Comparison{Name: name, Tolerance: tolerance}, failOn: r.FailOn}
+	c := &comparer{out: &engine.Comparison{Name: name, Tolerance: tolerance}, failOn: r.FailOn, kind: r.Kind}
 	c.circumstances(before, after)
 	c.checks(before, after)
 	c.sort()
@@ -140,6 +140,7 @@ func list(v any) []any {
 type comparer struct {
 	out    *engine.Comparison
 	failOn engine.FailOn
+	kind   string // of the report's data
 }
 
 // circumstances notes what makes the reports less comparable.
@@ -301,7 +302,7 @@ func rank(category string) int {
 }
 
 func (c *comparer) measures(was, now *result) {
-	rule := ruleOf(now.check)
+	rule := ruleOf(c.kind, now.check)
 	before := rule.measures(was)
 	for _, m := range rule.measures(now) {
 		at := slices.IndexFunc(before, func(b measure) bool { return b.name == m.name })

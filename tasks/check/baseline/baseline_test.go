@@ -11,19 +11,67 @@ import (
 
 	"aloft/tasks/check"
 	"aloft/tasks/check/engine"
+	"aloft/tasks/check/images"
 	"aloft/tasks/check/report"
+	"aloft/tasks/check/vision"
 )
 
 // Every check says how its results are compared, be it by conditions only.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	registry, err := check.Tabular.Registry()
+	for kind, known := range map[check.Kind]map[string]rule{check.Tabular: rules(), check.Vision: imageRules()} {
+		registry, err := kind.Registry()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range registry.IDs() {
+			if _, ok := known[id]; !ok {
+				t.Errorf("%s of %s has no rule", id, kind)
+			}
+		}
+	}
+}
+
+// TestImages compares reports on images: a model that got worse.
+func TestImages(t *testing.T) {
+	t.Parallel()
+	set := func(wrong int) *images.Set {
+		s := &images.Set{Task: images.Classification, Classes: map[int]string{0: "ant", 1: "bee"}, Records: make([]images.Record, 40)}
+		for i := range s.Records {
+			p := []float64{.9, .1}
+			if guess := i%2 == 1; guess != (i < 2*wrong && i%2 == 1) {
+				p = []float64{.1, .9}
+			}
+			s.Records[i] = images.Record{HasLabel: true, Class: i % 2, HasPrediction: true, Proba: p}
+		}
+		return s
+	}
+	reportOf := func(wrong int) *engine.Report {
+		suite := engine.Suite{}
+		for _, d := range vision.Model() {
+			item, problems := d.Build(nil, nil, engine.Mended)
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			suite.Items = append(suite.Items, item)
+		}
+		r, err := engine.Run(t.Context(), suite, engine.Inputs{TrainImages: set(0), TestImages: set(wrong)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	var earlier bytes.Buffer
+	if err := report.JSON(&earlier, reportOf(0)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Compare(earlier.Bytes(), reportOf(10), "v1", DefaultTolerance)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range registry.IDs() {
-		if _, ok := rules()[id]; !ok {
-			t.Errorf("%s has no rule", id)
+	for _, want := range []string{"Class Performance  Recall, class bee, Test 1→0.5", "Class Performance  Precision, class ant, Test 1→0.667"} {
+		if !slices.ContainsFunc(lines(c), func(l string) bool { return strings.HasPrefix(l, "worse "+want) }) {
+			t.Errorf("not among what got worse: %s\n%s", want, strings.Join(lines(c), "\n"))
 		}
 	}
 }

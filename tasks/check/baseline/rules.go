@@ -90,7 +90,36 @@ func rules() map[string]rule {
 	}
 }
 
-func ruleOf(check string) rule { return rules()[check] }
+// imageRules lists the rule of each check of images.
+func imageRules() map[string]rule {
+	byConditions := rule{none: true}
+	return map[string]rule{
+		"ClassPerformance":               {better: higher, scores: true},
+		"MeanAveragePrecisionReport":     {better: higher},
+		"MeanAverageRecallReport":        {better: higher},
+		"PredictionDrift":                {better: lower, path: "*.Drift score"},
+		"SimpleModelComparison":          byConditions, // ClassPerformance compares the model's own scores
+		"ConfusionMatrixReport":          byConditions,
+		"WeakSegmentsPerformance":        {better: higher, path: "weak_segments_list"},
+		"NewLabels":                      {better: lower},
+		"HeatmapComparison":              byConditions,
+		"LabelDrift":                     {better: lower, path: "*.Drift score"},
+		"ImagePropertyDrift":             {better: lower, path: "*.Drift score"},
+		"ImageDatasetDrift":              {better: lower, path: "domain_classifier_drift_score"},
+		"PropertyLabelCorrelationChange": {better: lower, path: "*.train-test difference.*"},
+		"ImagePropertyOutliers":          {better: lower},
+		"LabelPropertyOutliers":          {better: lower},
+		"PropertyLabelCorrelation":       {better: lower, path: "*"},
+		"SingleDatasetPerformance":       {better: higher, scores: true},
+	}
+}
+
+func ruleOf(kind, check string) rule {
+	if kind == engine.KindVision {
+		return imageRules()[check]
+	}
+	return rules()[check]
+}
 
 // measures are the numbers of a result that the rule compares.
 func (r rule) measures(x *result) []measure {
@@ -155,7 +184,11 @@ func (r rule) table(v any) []measure {
 		if lowerIsBetter(name) {
 			m.better = lower
 		}
-		for _, part := range []struct{ column, words string }{{"Model", ", model %v"}, {"Class", ", class %v"}, {"Dataset", ", %v"}} {
+		class := "Class"
+		if slices.Contains(g.Columns, "Class Name") {
+			class = "Class Name"
+		}
+		for _, part := range []struct{ column, words string }{{"Model", ", model %v"}, {class, ", class %v"}, {"Dataset", ", %v"}} {
 			if k := slices.Index(g.Columns, part.column); k >= 0 && row[k] != nil && row[k] != "NaN" {
 				m.name += fmt.Sprintf(part.words, row[k])
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,7 +107,33 @@ func (c *Context) runAll(ctx context.Context, items []Item, progress func(Step))
 			run(i)
 		}
 	}
+	if c.train.Images != nil && c.mode == Deepchecks {
+		return byText(out, jobs, items)
+	}
 	return out
+}
+
+// byText orders outcomes as deepchecks does those of images: by the number of
+// the check and the side as texts, so 10 before 2 and test before train.
+func byText(out []Outcome, jobs []job, items []Item) []Outcome {
+	keys, order := make([]string, len(jobs)), make([]int, len(jobs))
+	for i, j := range jobs {
+		order[i] = i
+		for k := range items {
+			if j.item == &items[k] {
+				keys[i] = fmt.Sprint(k)
+			}
+		}
+		if j.side != nil {
+			keys[i] += " - " + string(j.side.Which)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return strings.Compare(keys[a], keys[b]) })
+	sorted := make([]Outcome, len(out))
+	for i, at := range order {
+		sorted[i] = out[at]
+	}
+	return sorted
 }
 
 // sides lists what a check of the scope runs on; nil stands for both.

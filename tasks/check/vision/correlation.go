@@ -147,7 +147,7 @@ func rowsOf(c *engine.Context, s *engine.Side, args engine.Args) (*labelRows, er
 		}
 		for k, b := range r.Boxes {
 			if k < len(r.Crops) && r.Crops[k] != nil {
-				add(b.Class, &images.Record{Values: r.Crops[k]})
+				add(b.Class, &images.Record{Values: r.Crops[k], Channels: r.Channels})
 				cropped = true
 			}
 		}

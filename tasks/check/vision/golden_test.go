@@ -127,12 +127,15 @@ func goldenSet(t *testing.T, dir, name string) {
 	var d goldenData
 	readJSON(t, filepath.Join(dir, "data", name, "dataset.json"), &d)
 	train, test := d.read(t, filepath.Join(dir, "data", name), "train"), d.read(t, filepath.Join(dir, "data", name), "test")
-	compared := 0
+	compared, full := 0, train.Heat != nil
 	for _, suite := range slices.Sorted(maps.Keys(suites())) {
 		var want struct{ Checks []recorded }
 		readJSON(t, filepath.Join(dir, "expected", name, suite+".json"), &want)
 		got := run(t, suites()[suite], engine.Inputs{TrainImages: train, TestImages: test, Mode: engine.Deepchecks})
-		for _, w := range want.Checks {
+		for i, w := range want.Checks {
+			if full && i < len(got) && (got[i].Check != w.Check || got[i].Dataset != w.Dataset) {
+				t.Errorf("%s: result %d is %s %v, want %s %v", suite, i, got[i].Check, got[i].Dataset, w.Check, w.Dataset)
+			}
 			at := slices.IndexFunc(got, func(g recorded) bool { return g.Check == w.Check && g.Dataset == w.Dataset })
 			if at < 0 {
 				t.Errorf("%s: no result of %s %v", suite, w.Check, w.Dataset)

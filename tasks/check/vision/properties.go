@@ -29,13 +29,25 @@ func imageProperties(c *engine.Context, s *engine.Side, args engine.Args) ([]pro
 			if i >= len(r.Values) {
 				return []float64{math.NaN()}
 			}
-			return r.Values[i : i+1]
+			return asGiven(c, args, p.Name, r, r.Values[i:i+1])
 		}})
 	}
 	if len(out) == 0 {
 		return nil, c.MissingInput("Check requires images, but the data have none")
 	}
 	return choose(out, args, "image_properties")
+}
+
+// white is the value of a white pixel.
+const white = 255
+
+// asGiven returns the values of a property. As deepchecks does it, brightness
+// and contrast of colour images go from 0 to 1 once properties are named.
+func asGiven(c *engine.Context, args engine.Args, name string, r *images.Record, values []float64) []float64 {
+	if c.Mode() != engine.Deepchecks || args.IsNull("image_properties") || r.Channels != 3 || name != images.Brightness && name != images.RMSContrast {
+		return values
+	}
+	return []float64{values[0] / white}
 }
 
 // labelProperties returns the properties of labels that the parameter

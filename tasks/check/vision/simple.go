@@ -27,7 +27,7 @@ func simpleComparison() *engine.Definition {
 			ID: "gain_greater_than",
 			Params: []engine.Param{
 				{Name: "min_allowed_gain", Type: engine.FloatParam, Default: 0.1, Min: -math.MaxFloat64, Max: math.MaxFloat64, Doc: "the gain must exceed this"},
-				{Name: "include_classes", Type: engine.NumbersParam, Doc: "numbers of the classes to judge; null means all"},
+				{Name: "classes", Type: engine.NumbersParam, Doc: "numbers of the classes to judge; null means all"},
 				{Name: "max_gain", Type: engine.FloatParam, Default: 50.0, Min: 0, Max: math.MaxFloat64, Doc: "bound of the gain"},
 				{Name: "average", Type: engine.BoolParam, Default: false, Doc: "judge the mean over the classes"},
 			},
@@ -187,7 +187,7 @@ func (x contest) gain(limit float64) float64 {
 }
 
 func gainGreater(r engine.Request) (engine.Condition, error) {
-	limit, bound, average, include := r.Args.Float("min_allowed_gain"), r.Args.Float("max_gain"), r.Args.Bool("average"), r.Args.Numbers("include_classes")
+	limit, bound, average, include := r.Args.Float("min_allowed_gain"), r.Args.Float("max_gain"), r.Args.Bool("average"), r.Args.Numbers("classes")
 	name := "Model performance gain over simple model is greater than " + format.Percent(limit)
 	if include != nil {
 		var classes []string

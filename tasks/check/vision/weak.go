@@ -27,12 +27,12 @@ func weakSegments() *engine.Definition {
 	return &engine.Definition{
 		ID:      "WeakSegmentsPerformance",
 		Summary: "Searches for images, bounded by one or two of their properties, on which the model is much worse than on the rest: the dark ones, the large ones.",
-		Formula: "That of WeakSegmentsPerformance of tables, on the first n_top_properties properties and a score of each image: of classification `ln(p + 1e-15)` of the true class's probability; of detection the mean over the predicted boxes of the largest IoU with a labelled box of the same class; of segmentation the mean Dice of the classes in the label. The score of a segment is the mean of its images' scores.",
+		Formula: "That of WeakSegmentsPerformance of tables, on the first n_top_features properties and a score of each image: of classification `ln(p + 1e-15)` of the true class's probability; of detection the mean over the predicted boxes of the largest IoU with a labelled box of the same class; of segmentation the mean Dice of the classes in the label. The score of a segment is the mean of its images' scores.",
 		Differs: "a segment says how many images it has; deepchecks lists the number of each. Where no segment is found the check is skipped; there, it fails.",
 		Scope:   engine.SingleDataset, Predictions: true,
 		Params: []engine.Param{
 			propertiesParam("image_properties", "images"),
-			{Name: "n_top_properties", Type: engine.IntParam, Default: weakProperties, Min: 2, Max: 1000, Doc: "properties to pair, the first ones"},
+			{Name: "n_top_features", Type: engine.IntParam, Default: weakProperties, Min: 2, Max: 1000, Doc: "properties to pair, the first ones"},
 			count("n_to_show", 3, "segments to draw"),
 			{Name: "segment_minimum_size_ratio", Type: engine.FloatParam, Default: 0.05, Min: 0, Max: 0.5, Doc: "smallest segment, as a share of the images"},
 			{Name: "max_categories_weak_segment", Type: engine.IntParam, Min: 1, Max: math.MaxFloat64, Doc: "most categories of a property in one segment; null means any number"},
@@ -71,7 +71,7 @@ func (w weakCheck) Run(ctx context.Context, c *engine.Context) (engine.Result, e
 	if len(properties) < 2 {
 		return engine.Result{}, engine.Errorf(engine.NotSupported, "Check requires at least two properties in order to run.")
 	}
-	properties = properties[:min(len(properties), w.args.Int("n_top_properties"))]
+	properties = properties[:min(len(properties), w.args.Int("n_top_features"))]
 	list, err := judged(c, c.Side(), w.args)
 	if err != nil {
 		return engine.Result{}, err
@@ -104,7 +104,7 @@ func (w weakCheck) Run(ctx context.Context, c *engine.Context) (engine.Result, e
 		return engine.Result{}, err
 	}
 	params := map[string]any{
-		"score_per_sample": labelColumn, "n_top_features": w.args["n_top_properties"], "n_samples": nil,
+		"score_per_sample": labelColumn, "n_top_features": w.args["n_top_features"], "n_samples": nil,
 		"multiple_segments_per_feature": w.args["multiple_segments_per_property"],
 		"list_rows":                     true,
 	}
