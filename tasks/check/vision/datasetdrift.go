@@ -58,10 +58,33 @@ func (d datasetDriftCheck) Run(ctx context.Context, c *engine.Context) (engine.R
 	}
 	for _, def := range split.Checks() {
 		if def.ID == "MultivariateDrift" {
-			return borrowed(ctx, c, def, params, engine.Inputs{Train: train, Test: test})
+			result, err := borrowed(ctx, c, def, params, engine.Inputs{Train: train, Test: test})
+			result.Displays = ofImages(result.Displays)
+			return result, err
 		}
 	}
 	return engine.Result{}, engine.Errorf(engine.Internal, "there is no check MultivariateDrift")
+}
+
+// usualLimit is the score from which drift of images is worth a look.
+const usualLimit = 0.1
+
+// ofImages puts images and properties where displays speak of tables and
+// features.
+func ofImages(displays []engine.Display) []engine.Display {
+	for i, d := range displays {
+		switch d := d.(type) {
+		case engine.Gauge:
+			d.Title, d.Limit = "Drift of all properties together", usualLimit
+			displays[i] = d
+		case engine.BarChart:
+			if d.Unit == "" {
+				d.Title = "What tells the images apart"
+			}
+			displays[i] = d
+		}
+	}
+	return displays
 }
 
 func datasetDriftLess(r engine.Request) (engine.Condition, error) {

@@ -1,6 +1,7 @@
 package vision
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -32,10 +33,22 @@ func imageProperties(c *engine.Context, s *engine.Side, args engine.Args) ([]pro
 			return asGiven(c, args, p.Name, r, r.Values[i:i+1])
 		}})
 	}
+	if test := c.Test(); test != nil && !slices.Equal(c.Train().Images.Properties, test.Images.Properties) {
+		return nil, engine.Errorf(engine.ValueError, "the train images have other properties than the test images: %s, and %s", names(c.Train().Images), names(test.Images))
+	}
 	if len(out) == 0 {
 		return nil, c.MissingInput("Check requires images, but the data have none")
 	}
 	return choose(out, args, "image_properties")
+}
+
+// names lists the properties of images.
+func names(s *images.Set) string {
+	list := make([]string, len(s.Properties))
+	for i, p := range s.Properties {
+		list[i] = fmt.Sprintf("%s (%s)", p.Name, p.Kind)
+	}
+	return strings.Join(list, ", ")
 }
 
 // white is the value of a white pixel.

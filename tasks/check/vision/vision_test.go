@@ -248,6 +248,38 @@ func TestOwnProperties(t *testing.T) {
 	}
 }
 
+// TestNamedBrightness is from 0 to 255 however it is named; as deepchecks does
+// it, from 0 to 1.
+func TestNamedBrightness(t *testing.T) {
+	t.Parallel()
+	set := scenery{task: images.Classification, n: 60, seed: 1}.build(t)
+	limits := func(mode engine.Mode, params map[string]any) float64 {
+		v, _ := ok(t, once(t, use{id: "ImagePropertyOutliers", params: params, mode: mode}, set, nil)).Result.Value.(vision.Outliers)
+		for _, o := range v {
+			if o.Property == "Brightness" {
+				return o.High
+			}
+		}
+		return 0
+	}
+	named := map[string]any{"image_properties": []string{"Brightness"}}
+	whole := limits(engine.Mended, nil)
+	if whole < 100 || limits(engine.Mended, named) != whole || limits(engine.Deepchecks, nil) != whole || limits(engine.Deepchecks, named) != whole/255 {
+		t.Errorf("upper limits: %v, named %v; with compat %v, named %v", whole, limits(engine.Mended, named), limits(engine.Deepchecks, nil), limits(engine.Deepchecks, named))
+	}
+}
+
+// TestOtherProperties refuses sides that were measured differently.
+func TestOtherProperties(t *testing.T) {
+	t.Parallel()
+	train := scenery{task: images.Classification, n: 60, seed: 1}.build(t)
+	test := scenery{task: images.Classification, n: 60, seed: 1, custom: []images.Property{{Name: "camera", Kind: images.Categorical}}}.build(t)
+	o := once(t, use{id: "ImagePropertyDrift"}, train, test)
+	if o.Err == nil || !strings.HasPrefix(o.Err.Message, "the train images have other properties than the test images: Aspect Ratio (numerical), ") {
+		t.Errorf("got %v", o.Err)
+	}
+}
+
 // TestSegmentation counts masks by hand: two images of 2×2 pixels.
 func TestSegmentation(t *testing.T) {
 	t.Parallel()
