@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"aloft/agent/shim"
+	"aloft/tasks/check/bridge"
 	"aloft/tasks/check/suitecmd"
 )
 
@@ -22,6 +23,7 @@ const usage = `usage: sky-agent COMMAND
   run      the agent; stays in the foreground
   start    make sure that an agent runs in the background, print its socket
   check    run a validation suite next to the data
+  bridge   run a validation suite on what Python streams (started by aloft_checks only)
   shim     keep one process of a job (started by the agent only)
   version  print the version
 `
@@ -52,6 +54,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 			debug.SetGCPercent(suitecmd.GCPercent)
 		}
 		return suitecmd.Main(ctx, args[1:], stdout, stderr)
+	case "bridge":
+		return bridge.Main(ctx, args[1:], stderr)
 	case "version", "--version":
 		fmt.Fprintln(stdout, version)
 		return 0

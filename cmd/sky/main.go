@@ -166,7 +166,7 @@ results here.`,
 		{"run", []*cobra.Command{newLaunchCmd(a), newExecCmd(a), newCancelCmd(a)}},
 		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
 		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
-		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a)}},
+		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a), newBridgeCmd(a)}},
 		{"ci", []*cobra.Command{newReportCmd(a), newCommentCmd(a), newCICmd(a)}},
 		{"system", []*cobra.Command{newCheckCmd(a), newGpusCmd(a), newCatalogCmd(a), newAPICmd(a), newVersionCmd(a), newControllerCmd(a)}},
 	} {

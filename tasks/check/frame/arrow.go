@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"math"
 	"runtime"
 
@@ -117,5 +118,31 @@ func (r *arrowReader) file(in input) error {
 				return nil
 			})
 		})
+	})
+}
+
+// Stream hands the schema and then each record batch of an Arrow stream on as
+// it comes; both are valid until the function returns. Name names the stream
+// in errors. It ends with the stream, and no stream that is damaged makes it
+// crash or take memory that was not sent.
+func Stream(r io.Reader, name string, begin func(*arrow.Schema) error, take func(arrow.RecordBatch) error) error {
+	return guard(name, func() error {
+		s, err := ipc.NewReaderFromMessageReader(&messages{r: r, reuse: true}, ipc.WithAllocator(newBounded(allocationMost)))
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		defer s.Release()
+		if err := begin(s.Schema()); err != nil {
+			return err
+		}
+		for s.Next() {
+			if err := take(s.RecordBatch()); err != nil {
+				return err
+			}
+		}
+		if err := s.Err(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
 	})
 }

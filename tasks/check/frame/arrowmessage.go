@@ -17,8 +17,12 @@ import (
 // sound: the library believes every length that they tell. Memory grows with
 // what is read, not with what is promised.
 type messages struct {
-	r     io.Reader
-	last  *ipc.Message
+	r    io.Reader
+	last *ipc.Message
+	// reuse reads every body into the same memory: nothing may be kept of a
+	// record batch when the next one is read.
+	reuse bool
+	body  []byte
 	check flatCheck
 }
 
@@ -48,7 +52,7 @@ func (m *messages) Message() (*ipc.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := m.bytes(length)
+	body, err := m.content(length)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +65,28 @@ func (m *messages) word() (uint32, error) {
 	var b [4]byte
 	_, err := io.ReadFull(m.r, b[:])
 	return binary.LittleEndian.Uint32(b[:]), err
+}
+
+// content reads a body.
+func (m *messages) content(n int64) ([]byte, error) {
+	if !m.reuse {
+		return m.bytes(n)
+	}
+	// What was promised is taken in steps, and only while it comes.
+	for done := int64(0); done < n; {
+		if done == int64(len(m.body)) {
+			m.body = append(m.body, make([]byte, min(n-done, max(64<<20, done)))...)
+		}
+		k, err := io.ReadFull(m.r, m.body[done:min(n, int64(len(m.body)))])
+		done += int64(k)
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return m.body[:n], nil
 }
 
 func (m *messages) bytes(n int64) ([]byte, error) {

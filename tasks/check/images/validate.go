@@ -17,7 +17,7 @@ const (
 // for nothing. Proba is the number of classes of earlier predictions, 0
 // before the first.
 func validate(s *Sample, task Task, proba int) string {
-	if s.Image == nil && s.Label == nil && s.Prediction == nil {
+	if s.Image == nil && s.Label == nil && s.Prediction == nil && len(s.Values) == 0 {
 		return "it has neither image nor label nor prediction"
 	}
 	if m := validateImage(s.Image); m != "" {

@@ -162,23 +162,27 @@ func (o *Options) print(r *check.Report) error {
 	}
 }
 
-// write delivers the files. Each appears complete or not at all.
-func (o *Options) write(r *check.Report) error {
-	if o.Out != "" {
-		if err := os.MkdirAll(o.Out, 0o755); err != nil {
+func (o *Options) write(r *check.Report) error { return Deliver(r, o.Out, o.HTML) }
+
+// Deliver writes a report into the folder out, in all its forms, and as HTML
+// into the file page, unless they are "". Each file appears complete or not at
+// all.
+func Deliver(r *check.Report, out, page string) error {
+	if out != "" {
+		if err := os.MkdirAll(out, 0o755); err != nil {
 			return fmt.Errorf("make report folder: %w", err)
 		}
 		for _, f := range []struct {
 			name  string
 			write func(io.Writer, *engine.Report) error
 		}{{"report.html", report.HTML}, {"report.md", report.Markdown}, {"junit.xml", report.JUnit}, {"report.deepchecks.json", report.Deepchecks}, {"report.json", report.JSON}} {
-			if err := writeFile(filepath.Join(o.Out, f.name), r, f.write); err != nil {
+			if err := writeFile(filepath.Join(out, f.name), r, f.write); err != nil {
 				return err
 			}
 		}
 	}
-	if o.HTML != "" {
-		return writeFile(o.HTML, r, report.HTML)
+	if page != "" {
+		return writeFile(page, r, report.HTML)
 	}
 	return nil
 }
