@@ -64,7 +64,7 @@ func predicted(c *engine.Context, s *engine.Side, args engine.Args) (sample, err
 	out := sample{set: s.Images, which: s.Which}
 	list := records(s, args)
 	for i := range list {
-		if list[i].HasPrediction {
+		if answered(s.Images.Task, &list[i]) {
 			out.at = append(out.at, i)
 		}
 	}
@@ -72,6 +72,11 @@ func predicted(c *engine.Context, s *engine.Side, args engine.Args) (sample, err
 		return out, c.MissingInput(fmt.Sprintf("Check requires predictions, but the %s images have none", s.Which))
 	}
 	return out, nil
+}
+
+// answered reports whether an image has a prediction that can be used.
+func answered(task images.Task, r *images.Record) bool {
+	return r.HasPrediction && (task != images.Classification || len(r.Proba) > 0)
 }
 
 // judged returns the images of a side that have both label and prediction.
@@ -83,7 +88,7 @@ func judged(c *engine.Context, s *engine.Side, args engine.Args) (sample, error)
 	if _, err := predicted(c, s, args); err != nil {
 		return out, err
 	}
-	out.at = slices.DeleteFunc(out.at, func(i int) bool { return !s.Images.Records[i].HasPrediction })
+	out.at = slices.DeleteFunc(out.at, func(i int) bool { return !answered(s.Images.Task, &s.Images.Records[i]) })
 	if len(out.at) == 0 {
 		return out, c.MissingInput(fmt.Sprintf("No image of the %s images has both a label and a prediction", s.Which))
 	}

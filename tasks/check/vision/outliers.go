@@ -183,9 +183,15 @@ func (o outliersCheck) find(side *engine.Side, p property, n int) (Outlying, []e
 		out.TooFew = true
 		return out, nil
 	}
-	sorted := make([]float64, len(values))
-	for i, x := range values {
-		sorted[i] = x.v
+	var sorted []float64
+	for _, x := range values {
+		if !math.IsInf(x.v, 0) { // what is infinite is an outlier whatever the others are
+			sorted = append(sorted, x.v)
+		}
+	}
+	if len(sorted) == 0 {
+		out.TooFew = true
+		return out, nil
 	}
 	stats.SortFloats(sorted)
 	const sharpDrop = 0.9
@@ -236,12 +242,15 @@ func (o outliersCheck) displays(side *engine.Side, found Outlying, sorted []floa
 	}
 	const bins = 30
 	low, width := sorted[0], sorted[len(sorted)-1]-sorted[0]
+	if !(width > 0) || math.IsInf(width, 0) {
+		low, width = low-0.5, 1 // all are equal, but for what is infinite
+	}
 	shares := make([]float64, bins)
 	for i := range bins + 1 {
 		h.Edges = append(h.Edges, low+width*float64(i)/bins)
 	}
 	for _, v := range sorted {
-		shares[min(int((v-low)/width*bins), bins-1)] += 1 / float64(len(sorted))
+		shares[min(max(int((v-low)/width*bins), 0), bins-1)] += 1 / float64(len(sorted))
 	}
 	h.Shares = [][]float64{shares}
 	out := []engine.Display{h}
