@@ -24,6 +24,7 @@ func (f *flow) after(ctx context.Context, st *agentv1.Status) {
 	if good && len(f.a.GetTask().GetSuites()) > 0 {
 		f.check(ctx, st)
 	}
+	st.Suites = append(st.Suites, readOwnSuites(f.own(reportsDir), f.a.GetTask().GetSuites())...)
 	f.keepArtifacts(context.WithoutCancel(ctx), st)
 }
 
@@ -47,7 +48,7 @@ func (f *flow) keepArtifacts(ctx context.Context, st *agentv1.Status) {
 		return
 	}
 	c := Collection{Assignment: f.a, Workdir: f.workdir, Metrics: f.own(metricsFile)}
-	if len(f.a.GetTask().GetSuites()) > 0 {
+	if len(st.GetSuites()) > 0 {
 		c.Reports = f.own(reportsDir)
 	}
 	files, err := f.s.o.Files.Collect(ctx, c)

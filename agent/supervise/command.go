@@ -14,6 +14,7 @@ import (
 	"aloft/agent/shim"
 	"aloft/agent/spool"
 	agentv1 "aloft/proto/sky/agent/v1"
+	"aloft/tasks/check/python"
 	"aloft/tasks/train"
 )
 
@@ -73,7 +74,27 @@ func (f *flow) environment(name string) []string {
 	if os.Getenv("USER") == "" && f.s.o.User != "" {
 		env = append(env, "USER="+f.s.o.User, "LOGNAME="+f.s.o.User)
 	}
-	return dedupe(append(env, train.Env(f.rankInfo(name))...))
+	return f.python(dedupe(append(env, train.Env(f.rankInfo(name))...)))
+}
+
+// python lets Python programs of the job find aloft_checks, and that the agent as its engine. What the task puts on
+// PYTHONPATH goes before it.
+func (f *flow) python(env []string) []string {
+	dir, err := f.s.bridge()
+	if err != nil {
+		f.s.o.Log.Warn("aloft_checks is not there for jobs", "err", err)
+		return env
+	}
+	path := filepath.Join(dir, python.PathChecks)
+	for i, kv := range env {
+		if own, found := strings.CutPrefix(kv, "PYTHONPATH="); found && own != "" {
+			env[i], path = "PYTHONPATH="+own+string(os.PathListSeparator)+path, ""
+		}
+	}
+	if path != "" {
+		env = append(env, "PYTHONPATH="+path)
+	}
+	return dedupe(append(env, "ALOFT_ENGINE="+f.s.o.Self, "ALOFT_REPORTS="+f.own(reportsDir)))
 }
 
 // dedupe keeps the last value of each variable.

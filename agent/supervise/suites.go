@@ -2,10 +2,13 @@ package supervise
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,6 +65,12 @@ func suiteNames(suites []*statev1.Suite) []string {
 
 // suiteReport is what is read of report.json.
 type suiteReport struct {
+	FailOn string `json:"fail_on"`
+	// Faults are samples that could not be used, by side.
+	Faults map[string]struct {
+		Count   int    `json:"count"`
+		Partial string `json:"partial"`
+	} `json:"faults"`
 	Counts struct {
 		Pass   int32 `json:"pass"`
 		Warn   int32 `json:"warn"`
@@ -93,7 +102,7 @@ type checkError struct {
 func readSuites(dir string, suites []*statev1.Suite) []*statev1.SuiteResult {
 	out := make([]*statev1.SuiteResult, 0, len(suites))
 	for i, name := range suiteNames(suites) {
-		r, err := readSuite(filepath.Join(dir, name, "report.json"))
+		r, _, err := readSuite(filepath.Join(dir, name, "report.json"))
 		if err != nil {
 			r = &statev1.SuiteResult{Verdict: "error", Errored: 1, Rows: []*statev1.ConditionRow{{
 				Check: suites[i].GetName(), Category: "ERROR", Details: "the suite could not be run: see its log"}}}
@@ -104,17 +113,55 @@ func readSuites(dir string, suites []*statev1.Suite) []*statev1.SuiteResult {
 	return out
 }
 
-func readSuite(file string) (*statev1.SuiteResult, error) {
+// readOwnSuites reads the reports of suites that the job ran itself, by aloft_checks: each has a directory beside those
+// of the task's suites. One whose report says never fails nothing.
+func readOwnSuites(dir string, suites []*statev1.Suite) []*statev1.SuiteResult {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // there are none
+	}
+	var out []*statev1.SuiteResult
+	for _, e := range entries {
+		if !e.IsDir() || slices.Contains(suiteNames(suites), e.Name()) {
+			continue
+		}
+		r, failOn, err := readSuite(filepath.Join(dir, e.Name(), "report.json"))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && failOn == "never" && r.GetVerdict() != "pass":
+			r.Verdict = "warn"
+		case err == nil && failOn == "warn" && r.GetVerdict() == "warn":
+			r.Verdict = "fail"
+		case err != nil:
+			r = &statev1.SuiteResult{Verdict: "error", Errored: 1, Rows: []*statev1.ConditionRow{{Category: "ERROR", Details: "its report cannot be read"}}}
+		}
+		r.Name = e.Name()
+		out = append(out, r)
+	}
+	return out
+}
+
+// readSuite reads a report and from which verdict on it fails.
+func readSuite(file string) (r *statev1.SuiteResult, failOn string, err error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the suite's report: %w", err)
+		return nil, "", fmt.Errorf("read the suite's report: %w", err)
 	}
 	var doc suiteReport
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fmt.Errorf("read the suite's report: %w", err)
+		return nil, "", fmt.Errorf("read the suite's report: %w", err)
 	}
 	n := doc.Counts
-	r := &statev1.SuiteResult{Passed: n.Pass, Warned: n.Warn, Failed: n.Fail, Errored: n.Error, NotRun: n.NotRun, Verdict: "pass"}
+	r = &statev1.SuiteResult{Passed: n.Pass, Warned: n.Warn, Failed: n.Fail, Errored: n.Error, NotRun: n.NotRun, Verdict: "pass"}
+	for _, side := range []string{"train", "test"} {
+		if f := doc.Faults[side]; f.Count > 0 || f.Partial != "" {
+			text := orElse(f.Partial, fmt.Sprintf("%d samples could not be used: see the report", f.Count))
+			r.Rows = append(r.Rows, &statev1.ConditionRow{Check: "Data", Dataset: side, Condition: "Every sample can be used", Category: "FAIL", Details: text})
+			r.Failed++
+			n.Fail++
+		}
+	}
 	switch {
 	case doc.SuiteError != nil || n.Error > 0:
 		r.Verdict = "error"
@@ -144,7 +191,7 @@ func readSuite(file string) (*statev1.SuiteResult, error) {
 			})
 		}
 	}
-	return r, nil
+	return r, doc.FailOn, nil
 }
 
 // nameReports says in each suite's result which of the job's files its reports are.
@@ -153,10 +200,13 @@ func nameReports(suites []*statev1.Suite, results []*statev1.SuiteResult, files 
 	for _, f := range files {
 		digests[f.GetName()] = f.GetSha256()
 	}
-	for i, name := range suiteNames(suites) {
-		if i < len(results) {
-			results[i].ReportJson = digests[path.Join(ReportsPrefix, name, "report.json")]
-			results[i].ReportHtml = digests[path.Join(ReportsPrefix, name, "report.html")]
+	names := suiteNames(suites)
+	for i, r := range results {
+		name := r.GetName() // of a suite that the job ran itself, its directory
+		if i < len(names) {
+			name = names[i]
 		}
+		r.ReportJson = digests[path.Join(ReportsPrefix, name, "report.json")]
+		r.ReportHtml = digests[path.Join(ReportsPrefix, name, "report.html")]
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 	"aloft/agent/supervise/queue"
 	agentv1 "aloft/proto/sky/agent/v1"
 	statev1 "aloft/proto/sky/state/v1"
+	"aloft/tasks/check/python"
 )
 
 // Process is a child kept by a shim; *shim.Process is one.
@@ -124,6 +126,7 @@ type Options struct {
 // Supervisor is the agent's part that decides. It is safe for concurrent use.
 type Supervisor struct {
 	o       Options
+	bridge  func() (string, error) // where aloft_checks is, unpacked at the first call
 	journal *journal.Journal
 
 	mu       sync.Mutex
@@ -192,7 +195,8 @@ func (e *stopError) Error() string { return "stopped: " + e.cause.GetReason() }
 // Open replays the journal. Nothing starts before Run.
 func Open(o Options) (*Supervisor, error) {
 	s := &Supervisor{
-		o: o, identity: new(agentv1.NodeIdentity), jobs: make(map[string]*job),
+		bridge: sync.OnceValues(func() (string, error) { return python.Install(filepath.Join(o.StateDir, "python")) }),
+		o:      o, identity: new(agentv1.NodeIdentity), jobs: make(map[string]*job),
 		attempts: make(map[string][]*job), running: make(map[string]*job),
 		queue: queue.New(o.CPUs, o.GPUs), poke: make(chan struct{}, 1), doneKick: make(chan struct{}, 1),
 		why: make(map[string]string),

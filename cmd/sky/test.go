@@ -26,6 +26,7 @@ type testFlags struct {
 	suites, features, categorical, na         []string
 	list                                      bool
 	explain                                   string
+	py                                        pythonFlags
 }
 
 // newTestCmd makes `sky test`, which runs validation suites in this process, without a cluster.
@@ -35,12 +36,24 @@ func newTestCmd(a *app) *cobra.Command {
 		Use:   "test [SUITE.yaml]",
 		Short: "Validate data and a model's predictions, without a cluster",
 		Long: "Run the suites that a document names, or that flags describe, on tables (CSV, Parquet, Arrow, JSON lines) and print a report.\n" +
+			"With --python a script that uses aloft_checks, or deepchecks, runs with this program as its engine.\n" +
 			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed. 109: worse than the baseline.",
 		Example: "  sky test suite.yaml --html report.html\n" +
 			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation\n" +
+			"  sky test --python test.py --out reports -- --epochs 3\n" +
 			"  sky test --explain FeatureDrift",
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, a, args) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.py.script != "" {
+				return nil // they are the script's
+			}
+			return cobra.MaximumNArgs(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.py.script != "" {
+				return f.runPython(cmd, a, args)
+			}
+			return f.run(cmd, a, args)
+		},
 	}
 	fl := cmd.Flags()
 	fl.StringVarP(&f.Format, "output", "o", "text", "output `FORMAT`: text, json, deepchecks-json, junit or markdown")
@@ -51,6 +64,8 @@ func newTestCmd(a *app) *cobra.Command {
 	fl.BoolVar(&f.list, "list", false, "list the suites and checks instead, one line each; -o json for programs")
 	fl.StringVar(&f.explain, "explain", "", "explain a `CHECK` or a suite instead: formula, parameters, conditions; -o json for programs")
 	fl.BoolVar(&f.Timings, "timings", false, "keep dates and durations in reports; without them equal data and seeds give equal bytes")
+	fl.StringVar(&f.py.script, "python", "", "run a Python `SCRIPT` that uses aloft_checks or deepchecks; arguments after -- are the script's")
+	fl.StringVar(&f.py.python, "interpreter", "", "Python to run it with, a `PATH` or name (default python3)")
 	f.baseline.register(fl)
 	f.schema.register(fl)
 	fl.StringVar(&f.train, "train", "", "train table, a `FILE` or a pattern (instead of a document)")
