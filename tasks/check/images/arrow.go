@@ -64,6 +64,9 @@ func (c *columns) take(rec arrow.RecordBatch, b *Builder) error {
 			return fmt.Errorf("a column of a batch has %d of %d rows", rec.Column(i).Len(), n)
 		}
 	}
+	if b.set.Batch == 0 {
+		b.set.Batch = n // the last batch may be smaller
+	}
 	list := make([]Sample, 0, n)
 	for row := range n {
 		s, fault, err := c.sample(rec, row, b)

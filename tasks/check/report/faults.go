@@ -74,7 +74,11 @@ func (t *textWriter) faults(r *engine.Report) {
 	}
 	t.b.WriteString("\nSamples that could not be used\n")
 	for _, f := range list {
-		t.column("  "+t.paint(red, "✖")+" ", 4, f.title()+": "+format.Truncate(f.message, mostDetails), "")
+		lines := strings.Split(format.Truncate(f.message, mostDetails), "\n")
+		t.column("  "+t.paint(red, "✖")+" ", 4, f.title()+": "+lines[0], "")
+		for _, l := range lines[1:] { // a traceback keeps its form
+			t.b.WriteString(strings.TrimRight("    "+cut(strings.Map(visible, l), t.width-4), " ") + "\n")
+		}
 	}
 	if left > 0 {
 		fmt.Fprintf(&t.b, "    and %d more\n", left)
