@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -68,19 +69,25 @@ func (b *bitbucket) one(t Target, id int64) string {
 }
 
 // Comments follows the pages by their field next.
-func (b *bitbucket) Comments(ctx context.Context, t Target) ([]Comment, error) {
+func (b *bitbucket) Comments(ctx context.Context, t Target, w Which) ([]Comment, error) {
 	var out []Comment
 	address := b.list(t) + "?pagelen=100"
 	for range maxPages {
 		var page struct {
-			Values []bbComment `json:"values"`
-			Next   string      `json:"next"`
+			Values json.RawMessage `json:"values"`
+			Next   string          `json:"next"`
 		}
 		resp, err := b.call(ctx, "list comments", http.MethodGet, address, nil, &page)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range page.Values {
+		var list []bbComment
+		if !w.none(page.Values) {
+			if err := json.Unmarshal(page.Values, &list); err != nil {
+				return nil, strange("list comments", resp)
+			}
+		}
+		for _, c := range list {
 			if !c.Deleted { // a deleted comment with answers stays as an empty one
 				out = append(out, c.comment())
 			}

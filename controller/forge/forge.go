@@ -2,10 +2,13 @@
 package forge
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind is a forge.
@@ -66,6 +69,29 @@ type Comment struct {
 	Author string // as Identity gives it
 	Bot    bool   // the author is a program, where the forge tells
 	Node   string // GitHub's other id, which GraphQL takes
+	// Changed is when it last was, by the forge's clock; zero where the forge does not tell.
+	Changed time.Time
+}
+
+// Which says which comments are wanted. More may be given than those.
+type Which struct {
+	// Holding are texts of letters, digits and hyphens of which a comment holds one; none = all comments. Pages without any are not
+	// taken apart, which is most of the work.
+	Holding []string
+	// Since leaves out comments that have not changed since, where the forge can tell; zero = none.
+	Since time.Time
+}
+
+// none says that a page, as it was sent, holds nothing that is wanted. It has to look like what it should be, all the same.
+func (w Which) none(page []byte) bool {
+	if len(w.Holding) == 0 {
+		return false
+	}
+	page = bytes.TrimSpace(page)
+	if len(page) < 2 || page[0] != '[' || page[len(page)-1] != ']' {
+		return false
+	}
+	return !slices.ContainsFunc(w.Holding, func(s string) bool { return bytes.Contains(page, []byte(s)) })
 }
 
 // Minimizer folds comments away as outdated. GitHub has it.
@@ -89,8 +115,8 @@ type Client interface {
 	Host() string
 	// Identity is who the token belongs to; "" when the forge does not tell tokens of this kind.
 	Identity(ctx context.Context) (string, error)
-	// Comments lists all comments of a target.
-	Comments(ctx context.Context, t Target) ([]Comment, error)
+	// Comments lists comments of a target.
+	Comments(ctx context.Context, t Target, w Which) ([]Comment, error)
 	// Create posts a comment. It is not repeated when it is not known whether it was taken: see Error.Unsure.
 	Create(ctx context.Context, t Target, body string) (Comment, error)
 	// Update replaces a comment.

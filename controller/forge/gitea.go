@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -43,13 +44,13 @@ func (g *gitea) list(t Target, doing string) (string, error) {
 func (g *gitea) one(id int64) string { return g.at("/issues/comments/" + strconv.FormatInt(id, 10)) }
 
 // Comments reads the list, which comes whole; were it in pages, a Link header would say where the next one is.
-func (g *gitea) Comments(ctx context.Context, t Target) ([]Comment, error) {
+func (g *gitea) Comments(ctx context.Context, t Target, w Which) ([]Comment, error) {
 	const doing = "list comments"
 	address, err := g.list(t, doing)
 	if err != nil {
 		return nil, err
 	}
-	return linkedComments(ctx, g.rest, doing, address+"?limit=50")
+	return linkedComments(ctx, g.rest, doing, address+"?limit=50"+since(w), w)
 }
 
 func (g *gitea) Create(ctx context.Context, t Target, body string) (Comment, error) {
@@ -83,13 +84,17 @@ func (g *gitea) PullRequest(ctx context.Context, number int) (PullRequest, error
 // PullRequestsOf looks through the open pull requests, those touched last first: there is no way to ask by commit.
 func (g *gitea) PullRequestsOf(ctx context.Context, sha, _, _ string) ([]PullRequest, error) {
 	var out []PullRequest
-	err := linked(ctx, g.rest, "look for the pull request of a commit", g.at("/pulls?state=open&sort=recentupdate&limit=50"), func(list []ghPull) bool {
+	err := linked(ctx, g.rest, "look for the pull request of a commit", g.at("/pulls?state=open&sort=recentupdate&limit=50"), func(page json.RawMessage) (bool, error) {
+		var list []ghPull
+		if err := json.Unmarshal(page, &list); err != nil {
+			return false, err
+		}
 		for _, p := range list {
 			if p.State == "open" && p.Head.SHA == sha {
 				out = append(out, p.pull())
 			}
 		}
-		return len(out) == 0
+		return len(out) == 0, nil
 	})
 	return out, err
 }

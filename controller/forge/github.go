@@ -2,11 +2,13 @@ package forge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // github is GitHub's REST API, also of an Enterprise server.
@@ -16,6 +18,7 @@ type ghComment struct {
 	ID      int64  `json:"id"`
 	Node    string `json:"node_id"`
 	Body    string `json:"body"`
+	Updated string `json:"updated_at"`
 	HTMLURL string `json:"html_url"`
 	User    *struct {
 		Login string `json:"login"`
@@ -25,6 +28,9 @@ type ghComment struct {
 
 func (c ghComment) comment() Comment {
 	out := Comment{ID: c.ID, Node: c.Node, Body: c.Body, URL: c.HTMLURL}
+	if at, err := time.Parse(time.RFC3339, c.Updated); err == nil {
+		out.Changed = at
+	}
 	if c.User != nil { // null = a ghost
 		out.Author, out.Bot = c.User.Login, c.User.Type == "Bot"
 	}
@@ -64,18 +70,37 @@ func (g *github) one(t Target, id int64) string {
 }
 
 // Comments follows the pages by the Link header.
-func (g *github) Comments(ctx context.Context, t Target) ([]Comment, error) {
-	return linkedComments(ctx, g.rest, "list comments", g.list(t)+"?per_page=100")
+func (g *github) Comments(ctx context.Context, t Target, w Which) ([]Comment, error) {
+	address := g.list(t) + "?per_page=100"
+	if t.Place != Commit {
+		address += since(w)
+	}
+	return linkedComments(ctx, g.rest, "list comments", address, w)
+}
+
+// since is the parameter by which GitHub, and what looks like it, leaves out what has not changed.
+func since(w Which) string {
+	if w.Since.IsZero() {
+		return ""
+	}
+	return "&since=" + w.Since.UTC().Format("2006-01-02T15:04:05Z")
 }
 
 // linkedComments reads comments from pages that a Link header ties together.
-func linkedComments(ctx context.Context, r *rest, doing, address string) ([]Comment, error) {
+func linkedComments(ctx context.Context, r *rest, doing, address string, w Which) ([]Comment, error) {
 	var out []Comment
-	err := linked(ctx, r, doing, address, func(page []ghComment) bool {
-		for _, c := range page {
+	err := linked(ctx, r, doing, address, func(page json.RawMessage) (bool, error) {
+		if w.none(page) {
+			return true, nil
+		}
+		var list []ghComment
+		if err := json.Unmarshal(page, &list); err != nil {
+			return false, err
+		}
+		for _, c := range list {
 			out = append(out, c.comment())
 		}
-		return true
+		return true, nil
 	})
 	if err != nil {
 		return nil, err
@@ -84,15 +109,18 @@ func linkedComments(ctx context.Context, r *rest, doing, address string) ([]Comm
 }
 
 // linked reads pages that a Link header ties together, until there are no more or more says so.
-func linked[T any](ctx context.Context, r *rest, doing, address string, more func(page T) bool) error {
+func linked(ctx context.Context, r *rest, doing, address string, more func(page json.RawMessage) (bool, error)) error {
 	for range maxPages {
-		var page T
+		var page raw
 		resp, err := r.call(ctx, doing, http.MethodGet, address, nil, &page)
 		if err != nil {
 			return err
 		}
 		next := nextLink(resp.Header.Values("Link"))
-		if !more(page) || next == "" {
+		switch ok, err := more(json.RawMessage(page)); {
+		case err != nil:
+			return strange(doing, resp)
+		case !ok || next == "":
 			return nil
 		}
 		if address, err = r.sameHost(address, next); err != nil {

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -168,13 +169,17 @@ func (g *github) findCheck(ctx context.Context, c Check) (*ghCheckRun, error) {
 	type runs struct {
 		Runs []ghCheckRun `json:"check_runs"`
 	}
-	err := linked(ctx, g.rest, "list check runs", address, func(page runs) bool {
+	err := linked(ctx, g.rest, "list check runs", address, func(raw json.RawMessage) (bool, error) {
+		var page runs
+		if err := json.Unmarshal(raw, &page); err != nil {
+			return false, err
+		}
 		for _, r := range page.Runs {
 			if r.External == c.ExternalID && (best == nil || r.ID < best.ID) {
 				best = &r
 			}
 		}
-		return true
+		return true, nil
 	})
 	return best, err
 }

@@ -207,13 +207,25 @@ func (r *rest) call(ctx context.Context, doing, method, address string, in, out 
 		if resp.StatusCode < 200 || resp.StatusCode > 299 {
 			return nil, r.refused(doing, method, resp, body)
 		}
-		if out != nil {
+		if kept, ok := out.(*raw); ok {
+			*kept = body
+		} else if out != nil {
 			if err := json.Unmarshal(body, out); err != nil {
-				return nil, &Error{Doing: doing, Status: resp.StatusCode, Reason: Unexpected, Unsure: !repeatable(method), Detail: "the answer is not what this API gives; is the address right?"}
+				e := strange(doing, resp)
+				e.Unsure = !repeatable(method)
+				return nil, e
 			}
 		}
 		return resp, nil
 	}
+}
+
+// raw is an answer as it was sent, for callers that take it apart themselves.
+type raw []byte
+
+// strange is an answer that this API does not give.
+func strange(doing string, resp *http.Response) *Error {
+	return &Error{Doing: doing, Status: resp.StatusCode, Reason: Unexpected, Detail: "the answer is not what this API gives; is the address right?"}
 }
 
 // send sends one request, again where that is safe, and reads the whole answer.

@@ -105,7 +105,7 @@ func (u *upsert) renew(ctx context.Context) (Result, error) {
 		if u.p.Mode == MinimizeOld {
 			err = fold.Minimize(ctx, o.Comment)
 		} else {
-			err = u.c.Delete(ctx, u.p.Target, o.ID)
+			err = u.remove(ctx, o.ID)
 		}
 		switch {
 		case err == nil:

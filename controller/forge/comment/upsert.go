@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -127,6 +128,9 @@ type upsert struct {
 	made    int64 // the comment that we posted
 	left    bool  // comments of jobs that are at work were left to them
 	settled bool  // they had their time
+	known   map[int64]forge.Comment
+	began   time.Time // when all were listed, by our clock; zero = they are to be listed
+	changed time.Time // when we wrote last, by the forge's clock
 	result  Result
 }
 
@@ -239,7 +243,7 @@ func (u *upsert) round(ctx context.Context) (bool, error) {
 			u.left = true
 			continue
 		}
-		switch err := u.c.Delete(ctx, u.p.Target, o.ID); {
+		switch err := u.remove(ctx, o.ID); {
 		case reason(err) == forge.NotFound: // another one was faster
 		case reason(err) == forge.Forbidden:
 			u.foreign[o.ID] = true
@@ -307,6 +311,7 @@ func (u *upsert) settle(ctx context.Context, keep, newest own) (change, error) {
 	}
 	switch {
 	case reason(err) == forge.NotFound:
+		u.began = time.Time{} // what else has changed is not known, either
 		return gone, nil
 	case reason(err) == forge.Forbidden && u.me == "":
 		u.foreign[keep.ID] = true // it was another program's
@@ -320,7 +325,7 @@ func (u *upsert) settle(ctx context.Context, keep, newest own) (change, error) {
 	case !u.wrote:
 		u.result.Action, u.wrote = Updated, true
 	}
-	u.result.Comment = c
+	u.result.Comment, u.changed = c, c.Changed
 	return yes, nil
 }
 
@@ -347,7 +352,7 @@ func (u *upsert) create(ctx context.Context) error {
 	if u.me == "" {
 		u.me = c.Author
 	}
-	u.result.Action, u.result.Comment, u.wrote, u.made = Created, c, true, c.ID
+	u.result.Action, u.result.Comment, u.wrote, u.made, u.changed = Created, c, true, c.ID, c.Changed
 	return nil
 }
 
@@ -365,12 +370,12 @@ func rest(ctx context.Context, d time.Duration) error {
 
 // find lists our comments of the key.
 func (u *upsert) find(ctx context.Context) ([]own, error) {
-	all, err := u.c.Comments(ctx, u.p.Target)
-	if err != nil {
+	if err := u.look(ctx); err != nil {
 		return nil, err
 	}
 	var mine, cml []own
-	for _, c := range all {
+	for _, id := range slices.Sorted(maps.Keys(u.known)) {
+		c := u.known[id]
 		if u.foreign[c.ID] || !u.ours(c) {
 			continue
 		}
@@ -389,6 +394,38 @@ func (u *upsert) find(ctx context.Context) ([]own, error) {
 		return cml[len(cml)-1:], nil
 	}
 	return mine, nil
+}
+
+// look brings what is known of the comments up to date. The first time all are listed; after a write of ours only what has
+// changed since the first time, where the forge can tell: a pull request may have thousands.
+func (u *upsert) look(ctx context.Context) error {
+	which := forge.Which{Holding: []string{"sky-report", "cml.dev"}}
+	if !u.began.IsZero() && !u.changed.IsZero() {
+		which.Since = u.changed.Add(-time.Since(u.began) - sinceMargin)
+	} else {
+		u.known, u.began = map[int64]forge.Comment{}, time.Now()
+	}
+	all, err := u.c.Comments(ctx, u.p.Target, which)
+	if err != nil {
+		u.began = time.Time{}
+		return err
+	}
+	for _, c := range all {
+		u.known[c.ID] = c
+	}
+	return nil
+}
+
+// sinceMargin is what the forge's clock may go wrong while a comment is posted.
+const sinceMargin = time.Minute
+
+// remove deletes a comment; one that is gone is not known any more.
+func (u *upsert) remove(ctx context.Context, id int64) error {
+	err := u.c.Delete(ctx, u.p.Target, id)
+	if err == nil || reason(err) == forge.NotFound {
+		delete(u.known, id)
+	}
+	return err
 }
 
 // ours says whether the token's owner wrote a comment, as far as the forge tells.

@@ -197,7 +197,7 @@ func (w *world) all() []forge.Comment {
 		}
 		return out
 	}
-	out, err := w.clientOf(w.wire.base, w.me.Token).Comments(context.Background(), w.target)
+	out, err := w.clientOf(w.wire.base, w.me.Token).Comments(context.Background(), w.target, forge.Which{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"aloft/controller/forge"
@@ -28,6 +29,7 @@ type Comment struct {
 	// Minimized: folded away as outdated.
 	Minimized bool
 	Place     string // the path of what it hangs on
+	Changed   time.Time
 }
 
 // Pull is a pull request on the server.
@@ -89,7 +91,7 @@ func (s *Server) Add(place, author string, bot bool, body string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	s.comments = append(s.comments, Comment{ID: s.next, Author: author, Bot: bot, Body: body, Place: place})
+	s.comments = append(s.comments, Comment{ID: s.next, Author: author, Bot: bot, Body: body, Place: place, Changed: time.Now()})
 	return s.next
 }
 
@@ -253,6 +255,9 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, place string) {
 	}
 	var all []any
 	for _, c := range s.comments {
+		if at, err := time.Parse(time.RFC3339, q.Get("since")); err == nil && c.Changed.Before(at) {
+			continue
+		}
 		if c.Place == place {
 			all = append(all, s.show(r, c))
 		}
@@ -304,7 +309,7 @@ func (s *Server) show(r *http.Request, c Comment) any {
 	case forge.Bitbucket:
 		return map[string]any{"id": c.ID, "content": map[string]string{"raw": c.Body}, "user": map[string]string{"uuid": c.Author}, "links": map[string]any{"html": map[string]string{"href": page}}}
 	}
-	return map[string]any{"id": c.ID, "node_id": node(c), "body": c.Body, "html_url": page, "user": map[string]string{"login": c.Author, "type": kind}}
+	return map[string]any{"id": c.ID, "node_id": node(c), "body": c.Body, "html_url": page, "updated_at": c.Changed.UTC().Format(time.RFC3339), "user": map[string]string{"login": c.Author, "type": kind}}
 }
 
 func (s *Server) text(r *http.Request) string {
@@ -322,7 +327,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request, place string) {
 		return
 	}
 	s.next++
-	c := Comment{ID: s.next, Author: s.User, Bot: s.Bot, Body: body, Place: place}
+	c := Comment{ID: s.next, Author: s.User, Bot: s.Bot, Body: body, Place: place, Changed: time.Now()}
 	s.comments = append(s.comments, c)
 	send(w, 201, s.show(r, c))
 }
@@ -360,7 +365,7 @@ func (s *Server) one(w http.ResponseWriter, r *http.Request, id string) {
 		if s.tooLong(w, body) {
 			return
 		}
-		s.comments[i].Body = body
+		s.comments[i].Body, s.comments[i].Changed = body, time.Now()
 		send(w, 200, s.show(r, s.comments[i]))
 	default:
 		s.fail(w, http.StatusMethodNotAllowed, "Method Not Allowed")
