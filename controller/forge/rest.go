@@ -81,6 +81,8 @@ func newREST(k Kind, o Options) (*rest, error) {
 	c.Logger = nil // requests are logged here, without headers
 	if o.Transport != nil {
 		c.HTTPClient = &http.Client{Transport: o.Transport}
+	} else if t, ok := c.HTTPClient.Transport.(*http.Transport); ok {
+		t.ReadBufferSize = 64 << 10 // pages of comments are large
 	}
 	c.HTTPClient.Timeout = tryTimeout
 	// A redirect is followed here: the standard client would turn POST into GET, and take GitLab's token elsewhere.
@@ -246,7 +248,7 @@ func (r *rest) send(ctx context.Context, method, address, contentType string, pa
 		if resp, err = r.client.Do(req); err != nil {
 			break
 		}
-		body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+		body, err = readAll(resp)
 		_ = resp.Body.Close()
 		if err == nil && len(body) > maxAnswer {
 			return nil, nil, errors.New("the answer is too large")
@@ -261,6 +263,16 @@ func (r *rest) send(ctx context.Context, method, address, contentType string, pa
 	}
 	r.log.Debug("forge request", "method", method, "path", req.URL.Path, "status", resp.StatusCode, "took", time.Since(began))
 	return resp, body, nil
+}
+
+// readAll reads an answer up to one byte more than is taken, at once where its length is known.
+func readAll(resp *http.Response) ([]byte, error) {
+	var b bytes.Buffer
+	if n := resp.ContentLength; n > 0 && n <= maxAnswer {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(io.LimitReader(resp.Body, maxAnswer+1))
+	return b.Bytes(), err
 }
 
 func (r *rest) headers(h http.Header) {

@@ -108,20 +108,36 @@ func neutralLine(s, run string) string {
 			}
 		case strings.HasPrefix(rest, "://"):
 			b.WriteString(":" + gap)
-		case runLink(rest, run) != "":
+		case rest[0] == ']' && runLink(rest, run) != "":
 			b.WriteString(runLink(rest, run))
 			i += len(runLink(rest, run))
 			continue
 		case rest[0] == ']' && len(rest) > 1 && (rest[1] == '(' || rest[1] == '[' || rest[1] == ':'):
 			b.WriteString("]" + gap)
 		default:
-			b.WriteByte(rest[0])
+			// What comes before the next character that matters goes as it is.
+			n := strings.IndexAny(rest[1:], special)
+			if n < 0 {
+				n = len(rest) - 1
+			}
+			b.WriteString(rest[:n+1])
+			i += n
 		}
 		i++
 	}
-	line := ghRef.ReplaceAllString(b.String(), "$1"+gap+"$2")
-	return webHost.ReplaceAllString(line, "$1"+gap+".")
+	line := b.String()
+	lower := strings.ToLower(line) // most lines hold neither
+	if strings.Contains(lower, "gh-") {
+		line = ghRef.ReplaceAllString(line, "$1"+gap+"$2")
+	}
+	if strings.Contains(lower, "www.") {
+		line = webHost.ReplaceAllString(line, "$1"+gap+".")
+	}
+	return line
 }
+
+// special begins what neutralLine looks for.
+const special = "<&@#!:]"
 
 var runRest = regexp.MustCompile(`^(?:/attempts/[0-9]+)?>\)`)
 

@@ -49,6 +49,8 @@ type Server struct {
 	Bot, NoUser bool
 	// ReadOnly refuses to write, as for runs of forks.
 	ReadOnly bool
+	// Age is how old the comments are that Add puts there.
+	Age time.Duration
 	// Most characters of a comment.
 	Most int
 	// NewestFirst turns lists around.
@@ -91,7 +93,7 @@ func (s *Server) Add(place, author string, bot bool, body string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
-	s.comments = append(s.comments, Comment{ID: s.next, Author: author, Bot: bot, Body: body, Place: place, Changed: time.Now()})
+	s.comments = append(s.comments, Comment{ID: s.next, Author: author, Bot: bot, Body: body, Place: place, Changed: time.Now().Add(-s.Age)})
 	return s.next
 }
 
