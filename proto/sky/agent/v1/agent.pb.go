@@ -747,6 +747,7 @@ type Status struct {
 	Metrics       map[string]float64     `protobuf:"bytes,16,rep,name=metrics,proto3" json:"metrics,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	Streams       []*StreamEnd           `protobuf:"bytes,17,rep,name=streams,proto3" json:"streams,omitempty"` // with a terminal status: how much log there is
 	Waiting       string                 `protobuf:"bytes,18,opt,name=waiting,proto3" json:"waiting,omitempty"` // why the rank waits (resources, peers)
+	Series        []*v1.MetricSummary    `protobuf:"bytes,19,rep,name=series,proto3" json:"series,omitempty"`   // with the terminal status: what the rank measured
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,6 +906,13 @@ func (x *Status) GetWaiting() string {
 		return x.Waiting
 	}
 	return ""
+}
+
+func (x *Status) GetSeries() []*v1.MetricSummary {
+	if x != nil {
+		return x.Series
+	}
+	return nil
 }
 
 type Heartbeat struct {
@@ -2113,7 +2121,7 @@ type StreamKey struct {
 	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	Attempt       int32                  `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Slot          int32                  `protobuf:"varint,3,opt,name=slot,proto3" json:"slot,omitempty"`
-	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"` // setup | run | check | agent
+	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"` // setup | run | check | agent | metrics
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2673,7 +2681,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"status_seq\x18\x0f \x01(\x04R\tstatusSeq\x12\x1f\n" +
 	"\vhandover_ok\x18\x10 \x01(\bR\n" +
-	"handoverOk\"\x95\x05\n" +
+	"handoverOk\"\xca\x05\n" +
 	"\x06Status\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x15\n" +
 	"\x06job_id\x18\x02 \x01(\tR\x05jobId\x12\x18\n" +
@@ -2693,7 +2701,8 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\x05files\x18\x0f \x03(\v2\x18.sky.state.v1.StoredFileR\x05files\x12;\n" +
 	"\ametrics\x18\x10 \x03(\v2!.sky.agent.v1.Status.MetricsEntryR\ametrics\x121\n" +
 	"\astreams\x18\x11 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\x12\x18\n" +
-	"\awaiting\x18\x12 \x01(\tR\awaiting\x1a:\n" +
+	"\awaiting\x18\x12 \x01(\tR\awaiting\x123\n" +
+	"\x06series\x18\x13 \x03(\v2\x1b.sky.state.v1.MetricSummaryR\x06series\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\x83\x01\n" +
@@ -2898,9 +2907,10 @@ var file_sky_agent_v1_agent_proto_goTypes = []any{
 	(*v1.Failure)(nil),       // 33: sky.state.v1.Failure
 	(*v1.SuiteResult)(nil),   // 34: sky.state.v1.SuiteResult
 	(*v1.StoredFile)(nil),    // 35: sky.state.v1.StoredFile
-	(*v1.Autostop)(nil),      // 36: sky.state.v1.Autostop
-	(*v1.Budget)(nil),        // 37: sky.state.v1.Budget
-	(*v1.TaskSpec)(nil),      // 38: sky.state.v1.TaskSpec
+	(*v1.MetricSummary)(nil), // 36: sky.state.v1.MetricSummary
+	(*v1.Autostop)(nil),      // 37: sky.state.v1.Autostop
+	(*v1.Budget)(nil),        // 38: sky.state.v1.Budget
+	(*v1.TaskSpec)(nil),      // 39: sky.state.v1.TaskSpec
 }
 var file_sky_agent_v1_agent_proto_depIdxs = []int32{
 	6,  // 0: sky.agent.v1.AgentFrame.hello:type_name -> sky.agent.v1.Hello
@@ -2923,39 +2933,40 @@ var file_sky_agent_v1_agent_proto_depIdxs = []int32{
 	35, // 17: sky.agent.v1.Status.files:type_name -> sky.state.v1.StoredFile
 	30, // 18: sky.agent.v1.Status.metrics:type_name -> sky.agent.v1.Status.MetricsEntry
 	5,  // 19: sky.agent.v1.Status.streams:type_name -> sky.agent.v1.StreamEnd
-	13, // 20: sky.agent.v1.ControllerFrame.hello_ack:type_name -> sky.agent.v1.HelloAck
-	16, // 21: sky.agent.v1.ControllerFrame.assignments:type_name -> sky.agent.v1.AssignmentSet
-	19, // 22: sky.agent.v1.ControllerFrame.status_ack:type_name -> sky.agent.v1.StatusAck
-	20, // 23: sky.agent.v1.ControllerFrame.upgrade:type_name -> sky.agent.v1.Upgrade
-	15, // 24: sky.agent.v1.ControllerFrame.policy:type_name -> sky.agent.v1.NodePolicy
-	11, // 25: sky.agent.v1.ControllerFrame.unsupported:type_name -> sky.agent.v1.Unsupported
-	21, // 26: sky.agent.v1.ControllerFrame.drain:type_name -> sky.agent.v1.Drain
-	14, // 27: sky.agent.v1.HelloAck.cursors:type_name -> sky.agent.v1.Cursor
-	22, // 28: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
-	36, // 29: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
-	37, // 30: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
-	17, // 31: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
-	18, // 32: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
-	17, // 33: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
-	38, // 34: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
-	31, // 35: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
-	22, // 36: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
-	24, // 37: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
-	22, // 38: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
-	35, // 39: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
-	0,  // 40: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
-	23, // 41: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
-	26, // 42: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
-	28, // 43: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
-	12, // 44: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
-	25, // 45: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
-	27, // 46: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
-	29, // 47: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
-	44, // [44:48] is the sub-list for method output_type
-	40, // [40:44] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	36, // 20: sky.agent.v1.Status.series:type_name -> sky.state.v1.MetricSummary
+	13, // 21: sky.agent.v1.ControllerFrame.hello_ack:type_name -> sky.agent.v1.HelloAck
+	16, // 22: sky.agent.v1.ControllerFrame.assignments:type_name -> sky.agent.v1.AssignmentSet
+	19, // 23: sky.agent.v1.ControllerFrame.status_ack:type_name -> sky.agent.v1.StatusAck
+	20, // 24: sky.agent.v1.ControllerFrame.upgrade:type_name -> sky.agent.v1.Upgrade
+	15, // 25: sky.agent.v1.ControllerFrame.policy:type_name -> sky.agent.v1.NodePolicy
+	11, // 26: sky.agent.v1.ControllerFrame.unsupported:type_name -> sky.agent.v1.Unsupported
+	21, // 27: sky.agent.v1.ControllerFrame.drain:type_name -> sky.agent.v1.Drain
+	14, // 28: sky.agent.v1.HelloAck.cursors:type_name -> sky.agent.v1.Cursor
+	22, // 29: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
+	37, // 30: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
+	38, // 31: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
+	17, // 32: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
+	18, // 33: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
+	17, // 34: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
+	39, // 35: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
+	31, // 36: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
+	22, // 37: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
+	24, // 38: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
+	22, // 39: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
+	35, // 40: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
+	0,  // 41: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
+	23, // 42: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
+	26, // 43: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
+	28, // 44: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
+	12, // 45: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
+	25, // 46: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
+	27, // 47: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
+	29, // 48: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
+	45, // [45:49] is the sub-list for method output_type
+	41, // [41:45] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_agent_proto_init() }

@@ -1519,6 +1519,8 @@ type JobsQuery struct {
 	Project       string                 `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
 	Clusters      []string               `protobuf:"bytes,2,rep,name=clusters,proto3" json:"clusters,omitempty"` // names or globs; empty = all live clusters
 	SkipFinished  bool                   `protobuf:"varint,3,opt,name=skip_finished,json=skipFinished,proto3" json:"skip_finished,omitempty"`
+	History       bool                   `protobuf:"varint,4,opt,name=history,proto3" json:"history,omitempty"`                        // with no clusters named: also those that are gone
+	GitCommits    []string               `protobuf:"bytes,5,rep,name=git_commits,json=gitCommits,proto3" json:"git_commits,omitempty"` // only jobs of these commits
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1572,6 +1574,20 @@ func (x *JobsQuery) GetSkipFinished() bool {
 		return x.SkipFinished
 	}
 	return false
+}
+
+func (x *JobsQuery) GetHistory() bool {
+	if x != nil {
+		return x.History
+	}
+	return false
+}
+
+func (x *JobsQuery) GetGitCommits() []string {
+	if x != nil {
+		return x.GitCommits
+	}
+	return nil
 }
 
 type ClusterJobs struct {
@@ -2212,6 +2228,335 @@ func (x *LogFrame) GetTruncated() bool {
 	return false
 }
 
+type MetricsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	Names         []string               `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`                           // globs; empty = all series
+	Points        int32                  `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`                        // of each curve at most; 0 = summaries only, at most 1000
+	Attempt       int32                  `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`                      // 0 = all of them: of an earlier one what a later one did not do again
+	EveryMs       int64                  `protobuf:"varint,5,opt,name=every_ms,json=everyMs,proto3" json:"every_ms,omitempty"`       // WatchMetrics: at most that often; 0 = 1000
+	FirstRank     bool                   `protobuf:"varint,6,opt,name=first_rank,json=firstRank,proto3" json:"first_rank,omitempty"` // of series that several ranks have only the lowest rank's
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsRequest) Reset() {
+	*x = MetricsRequest{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsRequest) ProtoMessage() {}
+
+func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
+func (*MetricsRequest) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *MetricsRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *MetricsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *MetricsRequest) GetPoints() int32 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *MetricsRequest) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *MetricsRequest) GetEveryMs() int64 {
+	if x != nil {
+		return x.EveryMs
+	}
+	return 0
+}
+
+func (x *MetricsRequest) GetFirstRank() bool {
+	if x != nil {
+		return x.FirstRank
+	}
+	return false
+}
+
+// MetricSeries is one series of numbers.
+type MetricSeries struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Summary       *v1.MetricSummary      `protobuf:"bytes,1,opt,name=summary,proto3" json:"summary,omitempty"`
+	Step          []int64                `protobuf:"varint,2,rep,packed,name=step,proto3" json:"step,omitempty"` // of the curve, downsampled: ascending unless the job went back
+	AtMs          []int64                `protobuf:"varint,3,rep,packed,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Value         []float64              `protobuf:"fixed64,4,rep,packed,name=value,proto3" json:"value,omitempty"`
+	Better        int32                  `protobuf:"varint,5,opt,name=better,proto3" json:"better,omitempty"` // by its name: 1 = up, -1 = down, 0 = not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricSeries) Reset() {
+	*x = MetricSeries{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricSeries) ProtoMessage() {}
+
+func (x *MetricSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricSeries.ProtoReflect.Descriptor instead.
+func (*MetricSeries) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *MetricSeries) GetSummary() *v1.MetricSummary {
+	if x != nil {
+		return x.Summary
+	}
+	return nil
+}
+
+func (x *MetricSeries) GetStep() []int64 {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *MetricSeries) GetAtMs() []int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return nil
+}
+
+func (x *MetricSeries) GetValue() []float64 {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *MetricSeries) GetBetter() int32 {
+	if x != nil {
+		return x.Better
+	}
+	return 0
+}
+
+type MetricsAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Series        []*MetricSeries        `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"` // by name and rank
+	BadLines      uint64                 `protobuf:"varint,2,opt,name=bad_lines,json=badLines,proto3" json:"bad_lines,omitempty"`
+	Dropped       uint64                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"` // points of series beyond the limit
+	Notes         []string               `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"`
+	MissingBytes  uint64                 `protobuf:"varint,5,opt,name=missing_bytes,json=missingBytes,proto3" json:"missing_bytes,omitempty"` // of the stream of points: a node's spool was full
+	End           bool                   `protobuf:"varint,6,opt,name=end,proto3" json:"end,omitempty"`                                       // everything is here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsAnswer) Reset() {
+	*x = MetricsAnswer{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsAnswer) ProtoMessage() {}
+
+func (x *MetricsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsAnswer.ProtoReflect.Descriptor instead.
+func (*MetricsAnswer) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MetricsAnswer) GetSeries() []*MetricSeries {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *MetricsAnswer) GetBadLines() uint64 {
+	if x != nil {
+		return x.BadLines
+	}
+	return 0
+}
+
+func (x *MetricsAnswer) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+func (x *MetricsAnswer) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+func (x *MetricsAnswer) GetMissingBytes() uint64 {
+	if x != nil {
+		return x.MissingBytes
+	}
+	return 0
+}
+
+func (x *MetricsAnswer) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
+type MetricPointsPart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Rank          int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	Attempt       int32                  `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Step          []int64                `protobuf:"varint,4,rep,packed,name=step,proto3" json:"step,omitempty"`
+	AtMs          []int64                `protobuf:"varint,5,rep,packed,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Value         []float64              `protobuf:"fixed64,6,rep,packed,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricPointsPart) Reset() {
+	*x = MetricPointsPart{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricPointsPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricPointsPart) ProtoMessage() {}
+
+func (x *MetricPointsPart) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricPointsPart.ProtoReflect.Descriptor instead.
+func (*MetricPointsPart) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *MetricPointsPart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetricPointsPart) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *MetricPointsPart) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *MetricPointsPart) GetStep() []int64 {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *MetricPointsPart) GetAtMs() []int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return nil
+}
+
+func (x *MetricPointsPart) GetValue() []float64 {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 type BlobRef struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sha256        string                 `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
@@ -2222,7 +2567,7 @@ type BlobRef struct {
 
 func (x *BlobRef) Reset() {
 	*x = BlobRef{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[30]
+	mi := &file_sky_control_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2579,7 @@ func (x *BlobRef) String() string {
 func (*BlobRef) ProtoMessage() {}
 
 func (x *BlobRef) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[30]
+	mi := &file_sky_control_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2592,7 @@ func (x *BlobRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRef.ProtoReflect.Descriptor instead.
 func (*BlobRef) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BlobRef) GetSha256() string {
@@ -2277,7 +2622,7 @@ type PutBlobsRequest struct {
 
 func (x *PutBlobsRequest) Reset() {
 	*x = PutBlobsRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[31]
+	mi := &file_sky_control_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2634,7 @@ func (x *PutBlobsRequest) String() string {
 func (*PutBlobsRequest) ProtoMessage() {}
 
 func (x *PutBlobsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[31]
+	mi := &file_sky_control_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2647,7 @@ func (x *PutBlobsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobsRequest.ProtoReflect.Descriptor instead.
 func (*PutBlobsRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PutBlobsRequest) GetPart() isPutBlobsRequest_Part {
@@ -2355,7 +2700,7 @@ type BlobList struct {
 
 func (x *BlobList) Reset() {
 	*x = BlobList{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[32]
+	mi := &file_sky_control_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2712,7 @@ func (x *BlobList) String() string {
 func (*BlobList) ProtoMessage() {}
 
 func (x *BlobList) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[32]
+	mi := &file_sky_control_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2725,7 @@ func (x *BlobList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobList.ProtoReflect.Descriptor instead.
 func (*BlobList) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BlobList) GetBlobs() []*BlobRef {
@@ -2401,7 +2746,7 @@ type BlobPart struct {
 
 func (x *BlobPart) Reset() {
 	*x = BlobPart{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[33]
+	mi := &file_sky_control_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +2758,7 @@ func (x *BlobPart) String() string {
 func (*BlobPart) ProtoMessage() {}
 
 func (x *BlobPart) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[33]
+	mi := &file_sky_control_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +2771,7 @@ func (x *BlobPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPart.ProtoReflect.Descriptor instead.
 func (*BlobPart) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *BlobPart) GetSha256() string {
@@ -2463,7 +2808,7 @@ type PutBlobsResponse struct {
 
 func (x *PutBlobsResponse) Reset() {
 	*x = PutBlobsResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[34]
+	mi := &file_sky_control_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2475,7 +2820,7 @@ func (x *PutBlobsResponse) String() string {
 func (*PutBlobsResponse) ProtoMessage() {}
 
 func (x *PutBlobsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[34]
+	mi := &file_sky_control_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2488,7 +2833,7 @@ func (x *PutBlobsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutBlobsResponse.ProtoReflect.Descriptor instead.
 func (*PutBlobsResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PutBlobsResponse) GetPart() isPutBlobsResponse_Part {
@@ -2542,7 +2887,7 @@ type GetBlobRequest struct {
 
 func (x *GetBlobRequest) Reset() {
 	*x = GetBlobRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[35]
+	mi := &file_sky_control_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2554,7 +2899,7 @@ func (x *GetBlobRequest) String() string {
 func (*GetBlobRequest) ProtoMessage() {}
 
 func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[35]
+	mi := &file_sky_control_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2567,7 +2912,7 @@ func (x *GetBlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBlobRequest.ProtoReflect.Descriptor instead.
 func (*GetBlobRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetBlobRequest) GetSha256() string {
@@ -2594,7 +2939,7 @@ type BlobData struct {
 
 func (x *BlobData) Reset() {
 	*x = BlobData{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[36]
+	mi := &file_sky_control_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2606,7 +2951,7 @@ func (x *BlobData) String() string {
 func (*BlobData) ProtoMessage() {}
 
 func (x *BlobData) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[36]
+	mi := &file_sky_control_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2619,7 +2964,7 @@ func (x *BlobData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobData.ProtoReflect.Descriptor instead.
 func (*BlobData) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *BlobData) GetData() []byte {
@@ -2645,7 +2990,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[37]
+	mi := &file_sky_control_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2657,7 +3002,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[37]
+	mi := &file_sky_control_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2670,7 +3015,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CheckRequest) GetInfra() []string {
@@ -2696,7 +3041,7 @@ type InfraCheck struct {
 
 func (x *InfraCheck) Reset() {
 	*x = InfraCheck{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[38]
+	mi := &file_sky_control_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2708,7 +3053,7 @@ func (x *InfraCheck) String() string {
 func (*InfraCheck) ProtoMessage() {}
 
 func (x *InfraCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[38]
+	mi := &file_sky_control_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2721,7 +3066,7 @@ func (x *InfraCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InfraCheck.ProtoReflect.Descriptor instead.
 func (*InfraCheck) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *InfraCheck) GetName() string {
@@ -2791,7 +3136,7 @@ type MissingPermission struct {
 
 func (x *MissingPermission) Reset() {
 	*x = MissingPermission{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	mi := &file_sky_control_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +3148,7 @@ func (x *MissingPermission) String() string {
 func (*MissingPermission) ProtoMessage() {}
 
 func (x *MissingPermission) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[39]
+	mi := &file_sky_control_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +3161,7 @@ func (x *MissingPermission) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MissingPermission.ProtoReflect.Descriptor instead.
 func (*MissingPermission) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *MissingPermission) GetName() string {
@@ -2849,7 +3194,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[40]
+	mi := &file_sky_control_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2861,7 +3206,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[40]
+	mi := &file_sky_control_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2874,7 +3219,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CheckResponse) GetInfra() []*InfraCheck {
@@ -2896,7 +3241,7 @@ type OffersRequest struct {
 
 func (x *OffersRequest) Reset() {
 	*x = OffersRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[41]
+	mi := &file_sky_control_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2908,7 +3253,7 @@ func (x *OffersRequest) String() string {
 func (*OffersRequest) ProtoMessage() {}
 
 func (x *OffersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[41]
+	mi := &file_sky_control_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2921,7 +3266,7 @@ func (x *OffersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffersRequest.ProtoReflect.Descriptor instead.
 func (*OffersRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *OffersRequest) GetAccelerator() string {
@@ -2961,7 +3306,7 @@ type OffersResponse struct {
 
 func (x *OffersResponse) Reset() {
 	*x = OffersResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[42]
+	mi := &file_sky_control_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2973,7 +3318,7 @@ func (x *OffersResponse) String() string {
 func (*OffersResponse) ProtoMessage() {}
 
 func (x *OffersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[42]
+	mi := &file_sky_control_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2986,7 +3331,7 @@ func (x *OffersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffersResponse.ProtoReflect.Descriptor instead.
 func (*OffersResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *OffersResponse) GetOffers() []*v1.Candidate {
@@ -3008,7 +3353,7 @@ type GcRequest struct {
 
 func (x *GcRequest) Reset() {
 	*x = GcRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[43]
+	mi := &file_sky_control_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3365,7 @@ func (x *GcRequest) String() string {
 func (*GcRequest) ProtoMessage() {}
 
 func (x *GcRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[43]
+	mi := &file_sky_control_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3378,7 @@ func (x *GcRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcRequest.ProtoReflect.Descriptor instead.
 func (*GcRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GcRequest) GetDelete() bool {
@@ -3085,7 +3430,7 @@ type Orphan struct {
 
 func (x *Orphan) Reset() {
 	*x = Orphan{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[44]
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3442,7 @@ func (x *Orphan) String() string {
 func (*Orphan) ProtoMessage() {}
 
 func (x *Orphan) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[44]
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3455,7 @@ func (x *Orphan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orphan.ProtoReflect.Descriptor instead.
 func (*Orphan) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Orphan) GetProvider() string {
@@ -3216,7 +3561,7 @@ type GcResponse struct {
 
 func (x *GcResponse) Reset() {
 	*x = GcResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[45]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3228,7 +3573,7 @@ func (x *GcResponse) String() string {
 func (*GcResponse) ProtoMessage() {}
 
 func (x *GcResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[45]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3241,7 +3586,7 @@ func (x *GcResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcResponse.ProtoReflect.Descriptor instead.
 func (*GcResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GcResponse) GetOrphans() []*Orphan {
@@ -3282,7 +3627,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[46]
+	mi := &file_sky_control_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3639,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[46]
+	mi := &file_sky_control_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3652,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WhyRequest) GetProject() string {
@@ -3340,7 +3685,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[47]
+	mi := &file_sky_control_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3697,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[47]
+	mi := &file_sky_control_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3710,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WhyResponse) GetSubject() string {
@@ -3434,7 +3779,7 @@ type CostReportRequest struct {
 
 func (x *CostReportRequest) Reset() {
 	*x = CostReportRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3446,7 +3791,7 @@ func (x *CostReportRequest) String() string {
 func (*CostReportRequest) ProtoMessage() {}
 
 func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3459,7 +3804,7 @@ func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportRequest.ProtoReflect.Descriptor instead.
 func (*CostReportRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CostReportRequest) GetProject() string {
@@ -3492,7 +3837,7 @@ type CostRow struct {
 
 func (x *CostRow) Reset() {
 	*x = CostRow{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[49]
+	mi := &file_sky_control_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3504,7 +3849,7 @@ func (x *CostRow) String() string {
 func (*CostRow) ProtoMessage() {}
 
 func (x *CostRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[49]
+	mi := &file_sky_control_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3517,7 +3862,7 @@ func (x *CostRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostRow.ProtoReflect.Descriptor instead.
 func (*CostRow) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CostRow) GetName() string {
@@ -3587,7 +3932,7 @@ type CostReportResponse struct {
 
 func (x *CostReportResponse) Reset() {
 	*x = CostReportResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[50]
+	mi := &file_sky_control_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3599,7 +3944,7 @@ func (x *CostReportResponse) String() string {
 func (*CostReportResponse) ProtoMessage() {}
 
 func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[50]
+	mi := &file_sky_control_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3612,7 +3957,7 @@ func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportResponse.ProtoReflect.Descriptor instead.
 func (*CostReportResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CostReportResponse) GetRows() []*CostRow {
@@ -3776,11 +4121,14 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x03rev\x18\x04 \x01(\x04R\x03rev\"F\n" +
 	"\aJobView\x12#\n" +
 	"\x03job\x18\x01 \x01(\v2\x11.sky.state.v1.JobR\x03job\x12\x16\n" +
-	"\x06status\x18\x02 \x01(\tR\x06status\"f\n" +
+	"\x06status\x18\x02 \x01(\tR\x06status\"\xa1\x01\n" +
 	"\tJobsQuery\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12\x1a\n" +
 	"\bclusters\x18\x02 \x03(\tR\bclusters\x12#\n" +
-	"\rskip_finished\x18\x03 \x01(\bR\fskipFinished\"\x84\x01\n" +
+	"\rskip_finished\x18\x03 \x01(\bR\fskipFinished\x12\x18\n" +
+	"\ahistory\x18\x04 \x01(\bR\ahistory\x12\x1f\n" +
+	"\vgit_commits\x18\x05 \x03(\tR\n" +
+	"gitCommits\"\x84\x01\n" +
 	"\vClusterJobs\x12!\n" +
 	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12%\n" +
 	"\x0ecluster_status\x18\x02 \x01(\tR\rclusterStatus\x12+\n" +
@@ -3832,7 +4180,35 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	" \x01(\x03R\x03pid\x12\x18\n" +
 	"\aaddress\x18\v \x01(\tR\aaddress\x12\x1b\n" +
 	"\tnum_ranks\x18\f \x01(\x05R\bnumRanks\x12\x1c\n" +
-	"\ttruncated\x18\r \x01(\bR\ttruncated\"7\n" +
+	"\ttruncated\x18\r \x01(\bR\ttruncated\"\xa9\x01\n" +
+	"\x0eMetricsRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05names\x18\x02 \x03(\tR\x05names\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\x05R\x06points\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12\x19\n" +
+	"\bevery_ms\x18\x05 \x01(\x03R\aeveryMs\x12\x1d\n" +
+	"\n" +
+	"first_rank\x18\x06 \x01(\bR\tfirstRank\"\x9c\x01\n" +
+	"\fMetricSeries\x125\n" +
+	"\asummary\x18\x01 \x01(\v2\x1b.sky.state.v1.MetricSummaryR\asummary\x12\x12\n" +
+	"\x04step\x18\x02 \x03(\x03R\x04step\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x03(\x03R\x04atMs\x12\x14\n" +
+	"\x05value\x18\x04 \x03(\x01R\x05value\x12\x16\n" +
+	"\x06better\x18\x05 \x01(\x05R\x06better\"\xc9\x01\n" +
+	"\rMetricsAnswer\x124\n" +
+	"\x06series\x18\x01 \x03(\v2\x1c.sky.control.v1.MetricSeriesR\x06series\x12\x1b\n" +
+	"\tbad_lines\x18\x02 \x01(\x04R\bbadLines\x12\x18\n" +
+	"\adropped\x18\x03 \x01(\x04R\adropped\x12\x14\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\x12#\n" +
+	"\rmissing_bytes\x18\x05 \x01(\x04R\fmissingBytes\x12\x10\n" +
+	"\x03end\x18\x06 \x01(\bR\x03end\"\x93\x01\n" +
+	"\x10MetricPointsPart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x18\n" +
+	"\aattempt\x18\x03 \x01(\x05R\aattempt\x12\x12\n" +
+	"\x04step\x18\x04 \x03(\x03R\x04step\x12\x13\n" +
+	"\x05at_ms\x18\x05 \x03(\x03R\x04atMs\x12\x14\n" +
+	"\x05value\x18\x06 \x03(\x01R\x05value\"7\n" +
 	"\aBlobRef\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"y\n" +
@@ -3940,7 +4316,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x12CostReportResponse\x12+\n" +
 	"\x04rows\x18\x01 \x03(\v2\x17.sky.control.v1.CostRowR\x04rows\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x01R\x05total\x12#\n" +
-	"\rtotal_unknown\x18\x03 \x01(\bR\ftotalUnknown2\xb5\f\n" +
+	"\rtotal_unknown\x18\x03 \x01(\bR\ftotalUnknown2\xa4\x0e\n" +
 	"\aControl\x12A\n" +
 	"\x04Info\x12\x1b.sky.control.v1.InfoRequest\x1a\x1c.sky.control.v1.InfoResponse\x12M\n" +
 	"\bShutdown\x12\x1f.sky.control.v1.ShutdownRequest\x1a .sky.control.v1.ShutdownResponse\x12G\n" +
@@ -3956,7 +4332,10 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x04Jobs\x12\x19.sky.control.v1.JobsQuery\x1a\x1a.sky.control.v1.JobsAnswer\x12B\n" +
 	"\x06GetJob\x12\x1d.sky.control.v1.GetJobRequest\x1a\x19.sky.control.v1.JobAnswer\x12C\n" +
 	"\x05Watch\x12\x1c.sky.control.v1.WatchRequest\x1a\x1a.sky.control.v1.WatchEvent0\x01\x12?\n" +
-	"\x04Logs\x12\x1b.sky.control.v1.LogsRequest\x1a\x18.sky.control.v1.LogFrame0\x01\x12Q\n" +
+	"\x04Logs\x12\x1b.sky.control.v1.LogsRequest\x1a\x18.sky.control.v1.LogFrame0\x01\x12H\n" +
+	"\aMetrics\x12\x1e.sky.control.v1.MetricsRequest\x1a\x1d.sky.control.v1.MetricsAnswer\x12O\n" +
+	"\fWatchMetrics\x12\x1e.sky.control.v1.MetricsRequest\x1a\x1d.sky.control.v1.MetricsAnswer0\x01\x12R\n" +
+	"\fMetricPoints\x12\x1e.sky.control.v1.MetricsRequest\x1a .sky.control.v1.MetricPointsPart0\x01\x12Q\n" +
 	"\bPutBlobs\x12\x1f.sky.control.v1.PutBlobsRequest\x1a .sky.control.v1.PutBlobsResponse(\x010\x01\x12E\n" +
 	"\aGetBlob\x12\x1e.sky.control.v1.GetBlobRequest\x1a\x18.sky.control.v1.BlobData0\x01\x12D\n" +
 	"\x05Check\x12\x1c.sky.control.v1.CheckRequest\x1a\x1d.sky.control.v1.CheckResponse\x12G\n" +
@@ -3978,7 +4357,7 @@ func file_sky_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_sky_control_v1_control_proto_rawDescData
 }
 
-var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_sky_control_v1_control_proto_goTypes = []any{
 	(*InfoRequest)(nil),         // 0: sky.control.v1.InfoRequest
 	(*InfoResponse)(nil),        // 1: sky.control.v1.InfoResponse
@@ -4010,134 +4389,147 @@ var file_sky_control_v1_control_proto_goTypes = []any{
 	(*LogsRequest)(nil),         // 27: sky.control.v1.LogsRequest
 	(*LogPosition)(nil),         // 28: sky.control.v1.LogPosition
 	(*LogFrame)(nil),            // 29: sky.control.v1.LogFrame
-	(*BlobRef)(nil),             // 30: sky.control.v1.BlobRef
-	(*PutBlobsRequest)(nil),     // 31: sky.control.v1.PutBlobsRequest
-	(*BlobList)(nil),            // 32: sky.control.v1.BlobList
-	(*BlobPart)(nil),            // 33: sky.control.v1.BlobPart
-	(*PutBlobsResponse)(nil),    // 34: sky.control.v1.PutBlobsResponse
-	(*GetBlobRequest)(nil),      // 35: sky.control.v1.GetBlobRequest
-	(*BlobData)(nil),            // 36: sky.control.v1.BlobData
-	(*CheckRequest)(nil),        // 37: sky.control.v1.CheckRequest
-	(*InfraCheck)(nil),          // 38: sky.control.v1.InfraCheck
-	(*MissingPermission)(nil),   // 39: sky.control.v1.MissingPermission
-	(*CheckResponse)(nil),       // 40: sky.control.v1.CheckResponse
-	(*OffersRequest)(nil),       // 41: sky.control.v1.OffersRequest
-	(*OffersResponse)(nil),      // 42: sky.control.v1.OffersResponse
-	(*GcRequest)(nil),           // 43: sky.control.v1.GcRequest
-	(*Orphan)(nil),              // 44: sky.control.v1.Orphan
-	(*GcResponse)(nil),          // 45: sky.control.v1.GcResponse
-	(*WhyRequest)(nil),          // 46: sky.control.v1.WhyRequest
-	(*WhyResponse)(nil),         // 47: sky.control.v1.WhyResponse
-	(*CostReportRequest)(nil),   // 48: sky.control.v1.CostReportRequest
-	(*CostRow)(nil),             // 49: sky.control.v1.CostRow
-	(*CostReportResponse)(nil),  // 50: sky.control.v1.CostReportResponse
-	nil,                         // 51: sky.control.v1.LaunchRequest.SecretsEntry
-	nil,                         // 52: sky.control.v1.ExecRequest.SecretsEntry
-	(*v1.TaskSpec)(nil),         // 53: sky.state.v1.TaskSpec
-	(*v1.Autostop)(nil),         // 54: sky.state.v1.Autostop
-	(*v1.FileTree)(nil),         // 55: sky.state.v1.FileTree
-	(*v1.Candidate)(nil),        // 56: sky.state.v1.Candidate
-	(*v1.Failure)(nil),          // 57: sky.state.v1.Failure
-	(*v1.Cluster)(nil),          // 58: sky.state.v1.Cluster
-	(*v1.Node)(nil),             // 59: sky.state.v1.Node
-	(*v1.Job)(nil),              // 60: sky.state.v1.Job
-	(*v1.Event)(nil),            // 61: sky.state.v1.Event
-	(*v1.PlacementAttempt)(nil), // 62: sky.state.v1.PlacementAttempt
-	(*v1.Block)(nil),            // 63: sky.state.v1.Block
+	(*MetricsRequest)(nil),      // 30: sky.control.v1.MetricsRequest
+	(*MetricSeries)(nil),        // 31: sky.control.v1.MetricSeries
+	(*MetricsAnswer)(nil),       // 32: sky.control.v1.MetricsAnswer
+	(*MetricPointsPart)(nil),    // 33: sky.control.v1.MetricPointsPart
+	(*BlobRef)(nil),             // 34: sky.control.v1.BlobRef
+	(*PutBlobsRequest)(nil),     // 35: sky.control.v1.PutBlobsRequest
+	(*BlobList)(nil),            // 36: sky.control.v1.BlobList
+	(*BlobPart)(nil),            // 37: sky.control.v1.BlobPart
+	(*PutBlobsResponse)(nil),    // 38: sky.control.v1.PutBlobsResponse
+	(*GetBlobRequest)(nil),      // 39: sky.control.v1.GetBlobRequest
+	(*BlobData)(nil),            // 40: sky.control.v1.BlobData
+	(*CheckRequest)(nil),        // 41: sky.control.v1.CheckRequest
+	(*InfraCheck)(nil),          // 42: sky.control.v1.InfraCheck
+	(*MissingPermission)(nil),   // 43: sky.control.v1.MissingPermission
+	(*CheckResponse)(nil),       // 44: sky.control.v1.CheckResponse
+	(*OffersRequest)(nil),       // 45: sky.control.v1.OffersRequest
+	(*OffersResponse)(nil),      // 46: sky.control.v1.OffersResponse
+	(*GcRequest)(nil),           // 47: sky.control.v1.GcRequest
+	(*Orphan)(nil),              // 48: sky.control.v1.Orphan
+	(*GcResponse)(nil),          // 49: sky.control.v1.GcResponse
+	(*WhyRequest)(nil),          // 50: sky.control.v1.WhyRequest
+	(*WhyResponse)(nil),         // 51: sky.control.v1.WhyResponse
+	(*CostReportRequest)(nil),   // 52: sky.control.v1.CostReportRequest
+	(*CostRow)(nil),             // 53: sky.control.v1.CostRow
+	(*CostReportResponse)(nil),  // 54: sky.control.v1.CostReportResponse
+	nil,                         // 55: sky.control.v1.LaunchRequest.SecretsEntry
+	nil,                         // 56: sky.control.v1.ExecRequest.SecretsEntry
+	(*v1.TaskSpec)(nil),         // 57: sky.state.v1.TaskSpec
+	(*v1.Autostop)(nil),         // 58: sky.state.v1.Autostop
+	(*v1.FileTree)(nil),         // 59: sky.state.v1.FileTree
+	(*v1.Candidate)(nil),        // 60: sky.state.v1.Candidate
+	(*v1.Failure)(nil),          // 61: sky.state.v1.Failure
+	(*v1.Cluster)(nil),          // 62: sky.state.v1.Cluster
+	(*v1.Node)(nil),             // 63: sky.state.v1.Node
+	(*v1.Job)(nil),              // 64: sky.state.v1.Job
+	(*v1.Event)(nil),            // 65: sky.state.v1.Event
+	(*v1.MetricSummary)(nil),    // 66: sky.state.v1.MetricSummary
+	(*v1.PlacementAttempt)(nil), // 67: sky.state.v1.PlacementAttempt
+	(*v1.Block)(nil),            // 68: sky.state.v1.Block
 }
 var file_sky_control_v1_control_proto_depIdxs = []int32{
-	53, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
-	51, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
-	54, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
-	55, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
-	53, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
-	52, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
-	53, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
-	56, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
-	56, // 8: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
+	57, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
+	55, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
+	58, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
+	59, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
+	57, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
+	56, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
+	57, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
+	60, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
+	60, // 8: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
 	11, // 9: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	54, // 10: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
+	58, // 10: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
 	11, // 11: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	54, // 12: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
-	57, // 13: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
+	58, // 12: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
+	61, // 13: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
 	14, // 14: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
-	58, // 15: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
-	59, // 16: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
+	62, // 15: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
+	63, // 16: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
 	16, // 17: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
-	60, // 18: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
+	64, // 18: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
 	19, // 19: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
 	21, // 20: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
 	19, // 21: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
 	16, // 22: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
-	61, // 23: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
+	65, // 23: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
 	16, // 24: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
 	19, // 25: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
 	28, // 26: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
-	32, // 27: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
-	33, // 28: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
-	30, // 29: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
-	32, // 30: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
-	32, // 31: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
-	39, // 32: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
-	38, // 33: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
-	56, // 34: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
-	57, // 35: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
-	44, // 36: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
-	61, // 37: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
-	57, // 38: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
-	62, // 39: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
-	63, // 40: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
-	16, // 41: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
-	49, // 42: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
-	0,  // 43: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
-	2,  // 44: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
-	4,  // 45: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
-	5,  // 46: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
-	7,  // 47: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
-	9,  // 48: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
-	11, // 49: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
-	12, // 50: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
-	11, // 51: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
-	13, // 52: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
-	17, // 53: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
-	20, // 54: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
-	23, // 55: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
-	25, // 56: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
-	27, // 57: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
-	31, // 58: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
-	35, // 59: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
-	37, // 60: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
-	41, // 61: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
-	43, // 62: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
-	46, // 63: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
-	48, // 64: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
-	1,  // 65: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
-	3,  // 66: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
-	6,  // 67: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
-	6,  // 68: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
-	8,  // 69: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
-	10, // 70: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
-	15, // 71: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
-	15, // 72: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
-	15, // 73: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
-	15, // 74: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
-	18, // 75: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
-	22, // 76: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
-	24, // 77: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
-	26, // 78: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
-	29, // 79: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
-	34, // 80: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
-	36, // 81: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
-	40, // 82: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
-	42, // 83: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
-	45, // 84: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
-	47, // 85: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
-	50, // 86: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
-	65, // [65:87] is the sub-list for method output_type
-	43, // [43:65] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	66, // 27: sky.control.v1.MetricSeries.summary:type_name -> sky.state.v1.MetricSummary
+	31, // 28: sky.control.v1.MetricsAnswer.series:type_name -> sky.control.v1.MetricSeries
+	36, // 29: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
+	37, // 30: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
+	34, // 31: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
+	36, // 32: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
+	36, // 33: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
+	43, // 34: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
+	42, // 35: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
+	60, // 36: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
+	61, // 37: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
+	48, // 38: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
+	65, // 39: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
+	61, // 40: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
+	67, // 41: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
+	68, // 42: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
+	16, // 43: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
+	53, // 44: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
+	0,  // 45: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
+	2,  // 46: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
+	4,  // 47: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
+	5,  // 48: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
+	7,  // 49: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
+	9,  // 50: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
+	11, // 51: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
+	12, // 52: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
+	11, // 53: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
+	13, // 54: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
+	17, // 55: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
+	20, // 56: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
+	23, // 57: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
+	25, // 58: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
+	27, // 59: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
+	30, // 60: sky.control.v1.Control.Metrics:input_type -> sky.control.v1.MetricsRequest
+	30, // 61: sky.control.v1.Control.WatchMetrics:input_type -> sky.control.v1.MetricsRequest
+	30, // 62: sky.control.v1.Control.MetricPoints:input_type -> sky.control.v1.MetricsRequest
+	35, // 63: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
+	39, // 64: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
+	41, // 65: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
+	45, // 66: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
+	47, // 67: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
+	50, // 68: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
+	52, // 69: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
+	1,  // 70: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
+	3,  // 71: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
+	6,  // 72: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
+	6,  // 73: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
+	8,  // 74: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
+	10, // 75: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
+	15, // 76: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
+	15, // 77: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
+	15, // 78: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
+	15, // 79: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
+	18, // 80: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
+	22, // 81: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
+	24, // 82: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
+	26, // 83: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
+	29, // 84: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
+	32, // 85: sky.control.v1.Control.Metrics:output_type -> sky.control.v1.MetricsAnswer
+	32, // 86: sky.control.v1.Control.WatchMetrics:output_type -> sky.control.v1.MetricsAnswer
+	33, // 87: sky.control.v1.Control.MetricPoints:output_type -> sky.control.v1.MetricPointsPart
+	38, // 88: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
+	40, // 89: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
+	44, // 90: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
+	46, // 91: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
+	49, // 92: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
+	51, // 93: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
+	54, // 94: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
+	70, // [70:95] is the sub-list for method output_type
+	45, // [45:70] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_sky_control_v1_control_proto_init() }
@@ -4145,11 +4537,11 @@ func file_sky_control_v1_control_proto_init() {
 	if File_sky_control_v1_control_proto != nil {
 		return
 	}
-	file_sky_control_v1_control_proto_msgTypes[31].OneofWrappers = []any{
+	file_sky_control_v1_control_proto_msgTypes[35].OneofWrappers = []any{
 		(*PutBlobsRequest_Have)(nil),
 		(*PutBlobsRequest_Data)(nil),
 	}
-	file_sky_control_v1_control_proto_msgTypes[34].OneofWrappers = []any{
+	file_sky_control_v1_control_proto_msgTypes[38].OneofWrappers = []any{
 		(*PutBlobsResponse_Need)(nil),
 		(*PutBlobsResponse_Stored)(nil),
 	}
@@ -4159,7 +4551,7 @@ func file_sky_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_control_v1_control_proto_rawDesc), len(file_sky_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   53,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,28 +22,31 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Control_Info_FullMethodName        = "/sky.control.v1.Control/Info"
-	Control_Shutdown_FullMethodName    = "/sky.control.v1.Control/Shutdown"
-	Control_Launch_FullMethodName      = "/sky.control.v1.Control/Launch"
-	Control_Exec_FullMethodName        = "/sky.control.v1.Control/Exec"
-	Control_Plan_FullMethodName        = "/sky.control.v1.Control/Plan"
-	Control_Cancel_FullMethodName      = "/sky.control.v1.Control/Cancel"
-	Control_Stop_FullMethodName        = "/sky.control.v1.Control/Stop"
-	Control_Start_FullMethodName       = "/sky.control.v1.Control/Start"
-	Control_Down_FullMethodName        = "/sky.control.v1.Control/Down"
-	Control_SetAutostop_FullMethodName = "/sky.control.v1.Control/SetAutostop"
-	Control_Clusters_FullMethodName    = "/sky.control.v1.Control/Clusters"
-	Control_Jobs_FullMethodName        = "/sky.control.v1.Control/Jobs"
-	Control_GetJob_FullMethodName      = "/sky.control.v1.Control/GetJob"
-	Control_Watch_FullMethodName       = "/sky.control.v1.Control/Watch"
-	Control_Logs_FullMethodName        = "/sky.control.v1.Control/Logs"
-	Control_PutBlobs_FullMethodName    = "/sky.control.v1.Control/PutBlobs"
-	Control_GetBlob_FullMethodName     = "/sky.control.v1.Control/GetBlob"
-	Control_Check_FullMethodName       = "/sky.control.v1.Control/Check"
-	Control_Offers_FullMethodName      = "/sky.control.v1.Control/Offers"
-	Control_Gc_FullMethodName          = "/sky.control.v1.Control/Gc"
-	Control_Why_FullMethodName         = "/sky.control.v1.Control/Why"
-	Control_CostReport_FullMethodName  = "/sky.control.v1.Control/CostReport"
+	Control_Info_FullMethodName         = "/sky.control.v1.Control/Info"
+	Control_Shutdown_FullMethodName     = "/sky.control.v1.Control/Shutdown"
+	Control_Launch_FullMethodName       = "/sky.control.v1.Control/Launch"
+	Control_Exec_FullMethodName         = "/sky.control.v1.Control/Exec"
+	Control_Plan_FullMethodName         = "/sky.control.v1.Control/Plan"
+	Control_Cancel_FullMethodName       = "/sky.control.v1.Control/Cancel"
+	Control_Stop_FullMethodName         = "/sky.control.v1.Control/Stop"
+	Control_Start_FullMethodName        = "/sky.control.v1.Control/Start"
+	Control_Down_FullMethodName         = "/sky.control.v1.Control/Down"
+	Control_SetAutostop_FullMethodName  = "/sky.control.v1.Control/SetAutostop"
+	Control_Clusters_FullMethodName     = "/sky.control.v1.Control/Clusters"
+	Control_Jobs_FullMethodName         = "/sky.control.v1.Control/Jobs"
+	Control_GetJob_FullMethodName       = "/sky.control.v1.Control/GetJob"
+	Control_Watch_FullMethodName        = "/sky.control.v1.Control/Watch"
+	Control_Logs_FullMethodName         = "/sky.control.v1.Control/Logs"
+	Control_Metrics_FullMethodName      = "/sky.control.v1.Control/Metrics"
+	Control_WatchMetrics_FullMethodName = "/sky.control.v1.Control/WatchMetrics"
+	Control_MetricPoints_FullMethodName = "/sky.control.v1.Control/MetricPoints"
+	Control_PutBlobs_FullMethodName     = "/sky.control.v1.Control/PutBlobs"
+	Control_GetBlob_FullMethodName      = "/sky.control.v1.Control/GetBlob"
+	Control_Check_FullMethodName        = "/sky.control.v1.Control/Check"
+	Control_Offers_FullMethodName       = "/sky.control.v1.Control/Offers"
+	Control_Gc_FullMethodName           = "/sky.control.v1.Control/Gc"
+	Control_Why_FullMethodName          = "/sky.control.v1.Control/Why"
+	Control_CostReport_FullMethodName   = "/sky.control.v1.Control/CostReport"
 )
 
 // ControlClient is the client API for Control service.
@@ -70,6 +73,12 @@ type ControlClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEvent], error)
 	// Logs streams a job's log lines, during and after the job, and after its cluster is gone.
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogFrame], error)
+	// Metrics gives what a job measured: of every series its summary, and of its curve as many points as are asked for.
+	Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsAnswer, error)
+	// WatchMetrics says it again whenever something has changed, with the series that changed, until the job is over.
+	WatchMetrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MetricsAnswer], error)
+	// MetricPoints streams every point of a job as it was measured.
+	MetricPoints(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MetricPointsPart], error)
 	// PutBlobs negotiates digests and takes what is missing.
 	PutBlobs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutBlobsRequest, PutBlobsResponse], error)
 	GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobData], error)
@@ -256,9 +265,57 @@ func (c *controlClient) Logs(ctx context.Context, in *LogsRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_LogsClient = grpc.ServerStreamingClient[LogFrame]
 
+func (c *controlClient) Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsAnswer, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MetricsAnswer)
+	err := c.cc.Invoke(ctx, Control_Metrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *controlClient) WatchMetrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MetricsAnswer], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[2], Control_WatchMetrics_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[MetricsRequest, MetricsAnswer]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchMetricsClient = grpc.ServerStreamingClient[MetricsAnswer]
+
+func (c *controlClient) MetricPoints(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MetricPointsPart], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_MetricPoints_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[MetricsRequest, MetricPointsPart]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_MetricPointsClient = grpc.ServerStreamingClient[MetricPointsPart]
+
 func (c *controlClient) PutBlobs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PutBlobsRequest, PutBlobsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[2], Control_PutBlobs_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_PutBlobs_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -271,7 +328,7 @@ type Control_PutBlobsClient = grpc.BidiStreamingClient[PutBlobsRequest, PutBlobs
 
 func (c *controlClient) GetBlob(ctx context.Context, in *GetBlobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlobData], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_GetBlob_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[5], Control_GetBlob_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -362,6 +419,12 @@ type ControlServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchEvent]) error
 	// Logs streams a job's log lines, during and after the job, and after its cluster is gone.
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogFrame]) error
+	// Metrics gives what a job measured: of every series its summary, and of its curve as many points as are asked for.
+	Metrics(context.Context, *MetricsRequest) (*MetricsAnswer, error)
+	// WatchMetrics says it again whenever something has changed, with the series that changed, until the job is over.
+	WatchMetrics(*MetricsRequest, grpc.ServerStreamingServer[MetricsAnswer]) error
+	// MetricPoints streams every point of a job as it was measured.
+	MetricPoints(*MetricsRequest, grpc.ServerStreamingServer[MetricPointsPart]) error
 	// PutBlobs negotiates digests and takes what is missing.
 	PutBlobs(grpc.BidiStreamingServer[PutBlobsRequest, PutBlobsResponse]) error
 	GetBlob(*GetBlobRequest, grpc.ServerStreamingServer[BlobData]) error
@@ -424,6 +487,15 @@ func (UnimplementedControlServer) Watch(*WatchRequest, grpc.ServerStreamingServe
 }
 func (UnimplementedControlServer) Logs(*LogsRequest, grpc.ServerStreamingServer[LogFrame]) error {
 	return status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedControlServer) Metrics(context.Context, *MetricsRequest) (*MetricsAnswer, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metrics not implemented")
+}
+func (UnimplementedControlServer) WatchMetrics(*MetricsRequest, grpc.ServerStreamingServer[MetricsAnswer]) error {
+	return status.Error(codes.Unimplemented, "method WatchMetrics not implemented")
+}
+func (UnimplementedControlServer) MetricPoints(*MetricsRequest, grpc.ServerStreamingServer[MetricPointsPart]) error {
+	return status.Error(codes.Unimplemented, "method MetricPoints not implemented")
 }
 func (UnimplementedControlServer) PutBlobs(grpc.BidiStreamingServer[PutBlobsRequest, PutBlobsResponse]) error {
 	return status.Error(codes.Unimplemented, "method PutBlobs not implemented")
@@ -723,6 +795,46 @@ func _Control_Logs_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_LogsServer = grpc.ServerStreamingServer[LogFrame]
 
+func _Control_Metrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MetricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ControlServer).Metrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Control_Metrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ControlServer).Metrics(ctx, req.(*MetricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Control_WatchMetrics_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(MetricsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).WatchMetrics(m, &grpc.GenericServerStream[MetricsRequest, MetricsAnswer]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_WatchMetricsServer = grpc.ServerStreamingServer[MetricsAnswer]
+
+func _Control_MetricPoints_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(MetricsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).MetricPoints(m, &grpc.GenericServerStream[MetricsRequest, MetricPointsPart]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_MetricPointsServer = grpc.ServerStreamingServer[MetricPointsPart]
+
 func _Control_PutBlobs_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(ControlServer).PutBlobs(&grpc.GenericServerStream[PutBlobsRequest, PutBlobsResponse]{ServerStream: stream})
 }
@@ -891,6 +1003,10 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Control_GetJob_Handler,
 		},
 		{
+			MethodName: "Metrics",
+			Handler:    _Control_Metrics_Handler,
+		},
+		{
 			MethodName: "Check",
 			Handler:    _Control_Check_Handler,
 		},
@@ -920,6 +1036,16 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Logs",
 			Handler:       _Control_Logs_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchMetrics",
+			Handler:       _Control_WatchMetrics_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "MetricPoints",
+			Handler:       _Control_MetricPoints_Handler,
 			ServerStreams: true,
 		},
 		{

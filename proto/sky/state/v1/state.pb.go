@@ -3072,6 +3072,7 @@ type Job struct {
 	StateReason     string                 `protobuf:"bytes,25,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`                                                  // why it waits, for queue
 	CancelMs        int64                  `protobuf:"varint,26,opt,name=cancel_ms,json=cancelMs,proto3" json:"cancel_ms,omitempty"`
 	ResultsComplete bool                   `protobuf:"varint,27,opt,name=results_complete,json=resultsComplete,proto3" json:"results_complete,omitempty"` // every file named by the agents is here
+	Series          []*MetricSummary       `protobuf:"bytes,28,rep,name=series,proto3" json:"series,omitempty"`                                           // of the ranks, from their terminal statuses; the first 256
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -3295,6 +3296,162 @@ func (x *Job) GetResultsComplete() bool {
 	return false
 }
 
+func (x *Job) GetSeries() []*MetricSummary {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+// MetricSummary is what is known of one series of numbers without its points.
+type MetricSummary struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Rank          int32                  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	Points        uint64                 `protobuf:"varint,3,opt,name=points,proto3" json:"points,omitempty"`
+	First         float64                `protobuf:"fixed64,4,opt,name=first,proto3" json:"first,omitempty"`
+	Last          float64                `protobuf:"fixed64,5,opt,name=last,proto3" json:"last,omitempty"`
+	Min           float64                `protobuf:"fixed64,6,opt,name=min,proto3" json:"min,omitempty"` // of finite values; NaN when there was none
+	Max           float64                `protobuf:"fixed64,7,opt,name=max,proto3" json:"max,omitempty"`
+	FirstStep     int64                  `protobuf:"varint,8,opt,name=first_step,json=firstStep,proto3" json:"first_step,omitempty"`
+	LastStep      int64                  `protobuf:"varint,9,opt,name=last_step,json=lastStep,proto3" json:"last_step,omitempty"`
+	MinStep       int64                  `protobuf:"varint,10,opt,name=min_step,json=minStep,proto3" json:"min_step,omitempty"`
+	MaxStep       int64                  `protobuf:"varint,11,opt,name=max_step,json=maxStep,proto3" json:"max_step,omitempty"`
+	FirstMs       int64                  `protobuf:"varint,12,opt,name=first_ms,json=firstMs,proto3" json:"first_ms,omitempty"`
+	LastMs        int64                  `protobuf:"varint,13,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`
+	NotFinite     uint64                 `protobuf:"varint,14,opt,name=not_finite,json=notFinite,proto3" json:"not_finite,omitempty"` // points that are NaN or infinite
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricSummary) Reset() {
+	*x = MetricSummary{}
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricSummary) ProtoMessage() {}
+
+func (x *MetricSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricSummary.ProtoReflect.Descriptor instead.
+func (*MetricSummary) Descriptor() ([]byte, []int) {
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *MetricSummary) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetricSummary) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetPoints() uint64 {
+	if x != nil {
+		return x.Points
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetFirst() float64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetLast() float64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetMin() float64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetMax() float64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetFirstStep() int64 {
+	if x != nil {
+		return x.FirstStep
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetLastStep() int64 {
+	if x != nil {
+		return x.LastStep
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetMinStep() int64 {
+	if x != nil {
+		return x.MinStep
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetMaxStep() int64 {
+	if x != nil {
+		return x.MaxStep
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetFirstMs() int64 {
+	if x != nil {
+		return x.FirstMs
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *MetricSummary) GetNotFinite() uint64 {
+	if x != nil {
+		return x.NotFinite
+	}
+	return 0
+}
+
 // SecretMap is the plain text under sealed_secrets; it exists in memory only.
 type SecretMap struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3305,7 +3462,7 @@ type SecretMap struct {
 
 func (x *SecretMap) Reset() {
 	*x = SecretMap{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	mi := &file_sky_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3317,7 +3474,7 @@ func (x *SecretMap) String() string {
 func (*SecretMap) ProtoMessage() {}
 
 func (x *SecretMap) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	mi := &file_sky_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3330,7 +3487,7 @@ func (x *SecretMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretMap.ProtoReflect.Descriptor instead.
 func (*SecretMap) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SecretMap) GetValues() map[string]string {
@@ -3359,7 +3516,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[23]
+	mi := &file_sky_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3528,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[23]
+	mi := &file_sky_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3541,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Event) GetRev() uint64 {
@@ -3743,7 +3900,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\adataset\x18\x02 \x01(\tR\adataset\x12\x1c\n" +
 	"\tcondition\x18\x03 \x01(\tR\tcondition\x12\x1a\n" +
 	"\bcategory\x18\x04 \x01(\tR\bcategory\x12\x18\n" +
-	"\adetails\x18\x05 \x01(\tR\adetails\"\xf0\a\n" +
+	"\adetails\x18\x05 \x01(\tR\adetails\"\xa5\b\n" +
 	"\x03Job\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -3777,10 +3934,29 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x0eresources_text\x18\x18 \x01(\tR\rresourcesText\x12!\n" +
 	"\fstate_reason\x18\x19 \x01(\tR\vstateReason\x12\x1b\n" +
 	"\tcancel_ms\x18\x1a \x01(\x03R\bcancelMs\x12)\n" +
-	"\x10results_complete\x18\x1b \x01(\bR\x0fresultsComplete\x1a:\n" +
+	"\x10results_complete\x18\x1b \x01(\bR\x0fresultsComplete\x123\n" +
+	"\x06series\x18\x1c \x03(\v2\x1b.sky.state.v1.MetricSummaryR\x06series\x1a:\n" +
 	"\fMetricsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\x83\x01\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xe2\x02\n" +
+	"\rMetricSummary\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x16\n" +
+	"\x06points\x18\x03 \x01(\x04R\x06points\x12\x14\n" +
+	"\x05first\x18\x04 \x01(\x01R\x05first\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\x01R\x04last\x12\x10\n" +
+	"\x03min\x18\x06 \x01(\x01R\x03min\x12\x10\n" +
+	"\x03max\x18\a \x01(\x01R\x03max\x12\x1d\n" +
+	"\n" +
+	"first_step\x18\b \x01(\x03R\tfirstStep\x12\x1b\n" +
+	"\tlast_step\x18\t \x01(\x03R\blastStep\x12\x19\n" +
+	"\bmin_step\x18\n" +
+	" \x01(\x03R\aminStep\x12\x19\n" +
+	"\bmax_step\x18\v \x01(\x03R\amaxStep\x12\x19\n" +
+	"\bfirst_ms\x18\f \x01(\x03R\afirstMs\x12\x17\n" +
+	"\alast_ms\x18\r \x01(\x03R\x06lastMs\x12\x1d\n" +
+	"\n" +
+	"not_finite\x18\x0e \x01(\x04R\tnotFinite\"\x83\x01\n" +
 	"\tSecretMap\x12;\n" +
 	"\x06values\x18\x01 \x03(\v2#.sky.state.v1.SecretMap.ValuesEntryR\x06values\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
@@ -3895,7 +4071,7 @@ func file_sky_state_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_sky_state_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_sky_state_v1_state_proto_goTypes = []any{
 	(NodePhase)(0),           // 0: sky.state.v1.NodePhase
 	(NodeDesired)(0),         // 1: sky.state.v1.NodeDesired
@@ -3926,18 +4102,19 @@ var file_sky_state_v1_state_proto_goTypes = []any{
 	(*SuiteResult)(nil),      // 26: sky.state.v1.SuiteResult
 	(*ConditionRow)(nil),     // 27: sky.state.v1.ConditionRow
 	(*Job)(nil),              // 28: sky.state.v1.Job
-	(*SecretMap)(nil),        // 29: sky.state.v1.SecretMap
-	(*Event)(nil),            // 30: sky.state.v1.Event
-	nil,                      // 31: sky.state.v1.Resources.LabelsEntry
-	nil,                      // 32: sky.state.v1.TaskSpec.EnvsEntry
-	nil,                      // 33: sky.state.v1.Job.MetricsEntry
-	nil,                      // 34: sky.state.v1.SecretMap.ValuesEntry
+	(*MetricSummary)(nil),    // 29: sky.state.v1.MetricSummary
+	(*SecretMap)(nil),        // 30: sky.state.v1.SecretMap
+	(*Event)(nil),            // 31: sky.state.v1.Event
+	nil,                      // 32: sky.state.v1.Resources.LabelsEntry
+	nil,                      // 33: sky.state.v1.TaskSpec.EnvsEntry
+	nil,                      // 34: sky.state.v1.Job.MetricsEntry
+	nil,                      // 35: sky.state.v1.SecretMap.ValuesEntry
 }
 var file_sky_state_v1_state_proto_depIdxs = []int32{
 	5,  // 0: sky.state.v1.Failure.kind:type_name -> sky.state.v1.FailureKind
-	31, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
+	32, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
 	8,  // 2: sky.state.v1.Candidate.wanted:type_name -> sky.state.v1.Resources
-	32, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
+	33, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
 	12, // 4: sky.state.v1.TaskSpec.workdir:type_name -> sky.state.v1.FileTree
 	13, // 5: sky.state.v1.TaskSpec.git:type_name -> sky.state.v1.GitSource
 	12, // 6: sky.state.v1.TaskSpec.mounts:type_name -> sky.state.v1.FileTree
@@ -3974,13 +4151,14 @@ var file_sky_state_v1_state_proto_depIdxs = []int32{
 	7,  // 37: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
 	25, // 38: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
 	26, // 39: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
-	33, // 40: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
-	34, // 41: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	34, // 40: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
+	29, // 41: sky.state.v1.Job.series:type_name -> sky.state.v1.MetricSummary
+	35, // 42: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_sky_state_v1_state_proto_init() }
@@ -3994,7 +4172,7 @@ func file_sky_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_state_v1_state_proto_rawDesc), len(file_sky_state_v1_state_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
