@@ -209,7 +209,7 @@ func (a *agent) open(ctx context.Context) error {
 		CPUs: a.facts.CPUs, GPUs: gpus, SpoolDir: spoolDir,
 		Processes: a.procs, Files: a.mounts, Gang: a.gang, Vault: vault,
 		PowerOff: a.o.PowerOff, Renew: machine.Renew, LeaseLeft: machine.LeaseLeft, Announce: a.announce, SSHSessions: sessions,
-		Opened: a.opened, Forgotten: a.uploads.forget,
+		Opened: a.opened, Measure: a.measure, Forgotten: a.uploads.forget,
 	})
 	if err != nil {
 		return err

@@ -28,6 +28,7 @@ import (
 	"aloft/controller/config"
 	"aloft/controller/fleet"
 	"aloft/controller/logs"
+	"aloft/controller/series"
 	"aloft/controller/plan"
 	"aloft/controller/reconcile"
 	"aloft/controller/seal"
@@ -174,7 +175,7 @@ func (d *daemon) run(ctx context.Context) error {
 	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Made: d.me.made, Log: d.log})
 	swept := make(chan struct{})
 	var once sync.Once
-	srv := api.New(api.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg, shelf.Home(o.Home)),
+	srv := api.New(api.Options{Store: d.store, Logs: logStore, Series: series.New(logStore), Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg, shelf.Home(o.Home)),
 		Sweeper: sweeper, Kick: loop.Kick, Refresh: loop.Refresh, Stop: stop, Logger: d.log, Entropy: rand.Reader,
 		Version: o.Version, Commit: o.Commit, Home: o.Home, Socket: "", Sessions: fl.Sessions, Busy: d.heap.busy,
 		Ready: func() bool {

@@ -99,6 +99,16 @@ func (w *Writer) End() uint64 {
 	return w.stored + w.gap
 }
 
+// SkipTo makes the stream at least that long: what is missing before end becomes a gap. It is for a writer whose stream was
+// cut by the death of the machine but whose bytes were counted already.
+func (w *Writer) SkipTo(end uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := w.stored + w.gap; end > now {
+		w.gap += end - now
+	}
+}
+
 // Lost says how many bytes became gaps because they could not be written, and the first reason.
 func (w *Writer) Lost() (uint64, error) {
 	w.mu.Lock()

@@ -2,9 +2,7 @@ package supervise
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"os"
 
 	agentv1 "aloft/proto/sky/agent/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -47,14 +45,14 @@ func (f *flow) keepArtifacts(ctx context.Context, st *agentv1.Status) {
 	if f.a.GetRank() != 0 || !f.ran && len(st.GetSuites()) == 0 {
 		return
 	}
-	c := Collection{Assignment: f.a, Workdir: f.workdir, Metrics: f.own(metricsFile)}
+	c := Collection{Assignment: f.a, Workdir: f.workdir, Metrics: f.metrics}
 	if len(st.GetSuites()) > 0 {
 		c.Reports = f.own(reportsDir)
 	}
 	files, err := f.s.o.Files.Collect(ctx, c)
 	st.Files = files
 	nameReports(f.a.GetTask().GetSuites(), st.GetSuites(), files)
-	st.Metrics = readMetrics(f.own(metricsFile))
+	st.Metrics = lastOf(f.series)
 	if err == nil {
 		return
 	}
@@ -96,26 +94,4 @@ func stopFailure(ctx context.Context) *statev1.Failure {
 		return stop.cause.GetFailure()
 	}
 	return nil
-}
-
-// readMetrics reads the last value of each metric from a file of JSON objects, one per line.
-func readMetrics(path string) map[string]float64 {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = f.Close() }()
-	out := map[string]float64{}
-	for dec := json.NewDecoder(f); ; {
-		var line map[string]any
-		if err := dec.Decode(&line); err != nil {
-			break
-		}
-		for k, v := range line {
-			if n, ok := v.(float64); ok {
-				out[k] = n
-			}
-		}
-	}
-	return out
 }

@@ -19,6 +19,8 @@ const (
 	streamSetup = "setup"
 	streamRun   = "run"
 	streamCheck = "check"
+	// streamMetrics is no log: it holds what the rank measures.
+	streamMetrics = "metrics"
 )
 
 const verdictOK = "ok"
@@ -39,6 +41,9 @@ type flow struct {
 	port    int32
 	last    shim.Verdict // of the last process
 	ran     bool         // run was started
+	meter   Meter        // nil = not begun, or finished
+	metrics string       // file of all points
+	series  []*statev1.MetricSummary
 	streams []*agentv1.StreamEnd
 }
 
@@ -46,7 +51,7 @@ type flow struct {
 func (f *flow) run(ctx context.Context) *agentv1.Status {
 	st, err := f.steps(ctx)
 	if err == nil {
-		st.Streams, st.SetupVerdict = f.streams, f.setup
+		st.Streams, st.SetupVerdict, st.Series = f.streams, f.setup, f.series
 		return st
 	}
 	cause := context.Cause(ctx)
@@ -63,7 +68,7 @@ func (f *flow) run(ctx context.Context) *agentv1.Status {
 	default:
 		st = failed(err)
 	}
-	st.Streams, st.SetupVerdict = f.streams, f.setup
+	st.Streams, st.SetupVerdict, st.Series = f.streams, f.setup, f.series
 	return st
 }
 
@@ -210,10 +215,14 @@ func (f *flow) runRun(ctx context.Context) (*agentv1.Status, error) {
 	if f.a.GetTask().GetRun() == "" {
 		return &agentv1.Status{Phase: statev1.RankPhase_RANK_EXITED}, nil
 	}
+	f.measure(ctx)
 	v, err := f.process(ctx, streamRun, f.runSpec, func(p Process) {
 		f.ran = true
 		f.report(&agentv1.Status{Phase: statev1.RankPhase_RANK_RUNNING, Pid: int64(p.PID())})
 	})
+	if !f.s.detached() {
+		f.measured()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,22 @@ type Collection struct {
 	Metrics    string // file of metrics; "" = none
 }
 
+// Measured is a rank whose metrics are collected.
+type Measured struct {
+	Stream  *agentv1.StreamKey
+	Rank    int32
+	Dir     string // of the job's attempt
+	Lines   string // file of $ALOFT_METRICS
+	Workdir string
+	Events  string // directory of TensorBoard's event files; "" = the working directory
+}
+
+// Meter collects the metrics of one rank in the background.
+type Meter interface {
+	// Finish collects the rest: the stream is complete then and that long. The file has all points.
+	Finish() (end uint64, file string, series []*statev1.MetricSummary)
+}
+
 // Part is this node's part in a job that several nodes share.
 type Part interface {
 	// Ready waits until every rank is ready and rank 0's agent has released them. The answer is the rendezvous port.
@@ -119,6 +135,9 @@ type Options struct {
 	SSHSessions func() int
 	// Opened is told of every log stream that begins (or goes on after a restart).
 	Opened func(k *agentv1.StreamKey, p Process)
+	// Measure collects what a rank measures, from before its first command until finish is called; nil = nothing does. The
+	// answer of finish is the stream's end, the file with all points, and the series.
+	Measure func(ctx context.Context, m Measured) (Meter, error)
 	// Forgotten is told that the evidence of a job's attempt is safe; last when no other attempt of it is here.
 	Forgotten func(jobID string, attempt int32, last bool)
 }

@@ -209,7 +209,7 @@ func filesNamed(dir, name string) []string {
 	return out
 }
 
-func sortedKeys(m map[string]float64) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	out := make([]string, 0, len(m))
 	for k := range m {
 		out = append(out, k)

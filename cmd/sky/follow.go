@@ -223,6 +223,9 @@ func lost(ctx context.Context, err error) bool {
 // meanwhile it goes on with the next one, at the byte where it was.
 func (a *app) streamLogs(ctx context.Context, c *client, r *controlv1.LogsRequest, p *logPrinter) error {
 	debug.SetGCPercent(followGCPercent)
+	if p.json == nil && r.GetFollow() {
+		defer a.liveMetrics(ctx, c, r.GetJobId())()
+	}
 	for {
 		err := a.streamLogsOnce(ctx, c, r, p)
 		if !errors.Is(err, errLost) {

@@ -183,18 +183,7 @@ func dash(s string) string {
 }
 
 func (a *app) showFiles(j *statev1.Job, paths map[string]string, under string) {
-	if len(j.GetMetrics()) > 0 {
-		names := make([]string, 0, len(j.GetMetrics()))
-		for n := range j.GetMetrics() {
-			names = append(names, n)
-		}
-		sort.Strings(names)
-		parts := make([]string, len(names))
-		for i, n := range names {
-			parts[i] = fmt.Sprintf("%s=%g", n, j.GetMetrics()[n])
-		}
-		a.say("%s %s", a.style(styleBold, "Metrics:"), strings.Join(parts, " "))
-	}
+	a.showMetricsOf(j)
 	var inside, elsewhere []string
 	for _, f := range j.GetFiles() {
 		p := paths[f.GetName()]

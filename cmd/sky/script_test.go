@@ -78,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"exits":          cmdExits,
 			"eventually":     cmdEventually,
 			"killcontroller": cmdKillController,
+			"killagent":      cmdKillAgent,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "sklearn" {
@@ -152,6 +153,34 @@ func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("never printed %q; last: %v\n%s", args[0], err, out)
 		}
 		time.Sleep(50 * time.Millisecond) // paces the polling of another process; nothing is assumed after it
+	}
+}
+
+// cmdKillAgent ends every agent of the script's home as a crash does; their jobs go on.
+func cmdKillAgent(ts *testscript.TestScript, neg bool, args []string) {
+	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	ts.Check(err)
+	killed := 0
+	for _, p := range procs {
+		line, err := os.ReadFile(p)
+		if err != nil {
+			continue
+		}
+		words := strings.Split(string(line), "\x00")
+		if len(words) < 2 || filepath.Base(words[0]) == "sky" || words[1] != "run" {
+			continue
+		}
+		env, err := os.ReadFile(filepath.Join(filepath.Dir(p), "environ"))
+		if err != nil || !strings.Contains(string(env), ts.Getenv("ALOFT_HOME")) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(p, "/")[2])
+		ts.Check(err)
+		ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+		killed++
+	}
+	if killed == 0 {
+		ts.Fatalf("there is no agent to kill")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"sort"
 
 	"aloft/controller/state"
@@ -138,7 +139,7 @@ func (s *Server) Jobs(ctx context.Context, q *controlv1.JobsQuery) (*controlv1.J
 	}
 	defer leave()
 	err = s.o.Store.View(ctx, func(tx store.Tx) error {
-		cs, missing := s.pick(tx, q.GetProject(), q.GetClusters(), false)
+		cs, missing := s.pick(tx, q.GetProject(), q.GetClusters(), q.GetHistory() && len(q.GetClusters()) == 0)
 		// A queue stays readable after its cluster is gone: the newest of that name.
 		for _, name := range missing {
 			if c := s.lastOf(tx, q.GetProject(), name); c != nil {
@@ -151,6 +152,9 @@ func (s *Server) Jobs(ctx context.Context, q *controlv1.JobsQuery) (*controlv1.J
 			cj := &controlv1.ClusterJobs{ClusterName: c.GetName(), ClusterStatus: state.ClusterStatus(c, store.NodesOf(tx, c.GetId()))}
 			for _, j := range store.JobsOf(tx, c.GetId(), 0) {
 				if q.GetSkipFinished() && j.GetPhase() >= statev1.JobPhase_JOB_SUCCEEDED {
+					continue
+				}
+				if want := q.GetGitCommits(); len(want) > 0 && !slices.Contains(want, j.GetTask().GetGitCommit()) {
 					continue
 				}
 				cj.Jobs = append(cj.Jobs, jobView(j))

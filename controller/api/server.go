@@ -19,6 +19,7 @@ import (
 	"aloft/controller/catalog"
 	"aloft/controller/desired"
 	"aloft/controller/logs"
+	"aloft/controller/series"
 	"aloft/controller/store"
 	controlv1 "aloft/proto/sky/control/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -58,6 +59,7 @@ type Sweeper interface {
 type Options struct {
 	Store     store.Store
 	Logs      *logs.Store
+	Series    *series.Store
 	Blobs     *blobs.Store
 	Sealer    Sealer
 	Providers Providers

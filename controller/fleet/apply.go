@@ -158,6 +158,9 @@ func (c *change) apply(node string, st numbered) {
 	}
 }
 
+// mostSeries is how many series of metrics a job's record has a summary of.
+const mostSeries = 256
+
 // end takes a rank's verdict with all that came with it.
 func (c *change) end(r *statev1.Rank, st numbered) {
 	j := c.job
@@ -175,6 +178,11 @@ func (c *change) end(r *statev1.Rank, st numbered) {
 	for _, f := range st.GetFiles() {
 		if safeName(f.GetName()) {
 			j.Files = append(j.Files, f)
+		}
+	}
+	for _, m := range st.GetSeries() {
+		if len(j.Series) < mostSeries {
+			j.Series = append(j.Series, m)
 		}
 	}
 	for k, v := range st.GetMetrics() {

@@ -20,8 +20,8 @@ import (
 // disk takes many waits at once.
 const completions = 32
 
-// streamNames are the log streams that a rank may have.
-var streamNames = []string{"setup", "run", "check"}
+// streamNames are the streams that a rank may have: its logs, and what it measures.
+var streamNames = []string{"setup", "run", "check", "metrics"}
 
 // cursors says from where the logs of jobs that are under way on the node are wanted.
 func (s *session) cursors(ctx context.Context) ([]*agentv1.Cursor, error) {
