@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -176,5 +179,29 @@ func TestDocument(t *testing.T) {
 	}
 	if !strings.Contains(string(b), want.String()) {
 		t.Errorf("%s does not hold the table of differences:\n%s", file, &want)
+	}
+	// Every test that it names is there.
+	var all strings.Builder
+	err = filepath.WalkDir("../../..", func(path string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(name, ".") && name != ".." || name == "bin" || name == "testdata"):
+			return filepath.SkipDir
+		case strings.HasSuffix(name, "_test.go"):
+			b, err := os.ReadFile(path)
+			all.Write(b)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+|[a-z]+/[a-z_/]+\\.(?:txtar|go))`").FindAllStringSubmatch(string(b), -1) {
+		_, err := os.Stat(filepath.Join("../../..", m[1]))
+		if !strings.Contains(all.String(), "\nfunc "+m[1]+"(") && err != nil {
+			t.Errorf("%s names %s, which is not there", file, m[1])
+		}
 	}
 }
