@@ -166,8 +166,16 @@ func (a *app) ciReport(cl *controlv1.ClusterView, v *controlv1.JobView, under st
 			}
 		}
 	}
+	curves := map[string]render.Metric{}
+	if list, err := readMetrics(filepath.Join(under, "metrics.jsonl")); err == nil {
+		for _, m := range list {
+			curves[m.Name] = m
+		}
+	}
 	for _, name := range sortedKeys(j.GetMetrics()) {
-		r.Metrics = append(r.Metrics, render.Metric{Name: name, Value: j.GetMetrics()[name]})
+		m := curves[name]
+		m.Name, m.Value = name, j.GetMetrics()[name]
+		r.Metrics = append(r.Metrics, m)
 	}
 	fact := func(name, value string) {
 		if value != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 type renderOptions struct {
 	metrics, plots                        []string
 	base, baseName, title, reproduce, out string
+	run, baseRun, baseBranch              string
 
 	source, sarif, quality, openMetrics string
 	annotate                            bool
@@ -30,23 +32,27 @@ func newReportCmd(a *app) *cobra.Command {
 	r := &cobra.Command{
 		Use:   "render [FILE|DIR...]",
 		Short: "Write Markdown of suites, metrics and plots: what failed first",
-		Long: `Write Markdown of what a run left: report.json files of ` + "`sky test`" + `, metrics.json
-or metrics.txt, and plots. What failed comes first, then metrics with their change
-against --base; the rest is folded away. Of a directory its report.json, metrics.json
-or metrics.txt, and its PNG and SVG files are taken. It needs no token.`,
+		Long: `Write Markdown of what a run left: report.json files of ` + "`sky test`" + `, metrics.jsonl,
+metrics.json or metrics.txt, and plots. What failed comes first, then metrics with
+their change against --base, --base-run or --base-branch, and their curves; the rest
+is folded away. Of a directory (as sky_results/CLUSTER-JOB) its report.json, metrics
+and PNG and SVG files are taken. It needs no token.`,
 		Example: `  sky report render out/report.json --metrics metrics.json --base main/metrics.json --out report.md
   sky report render out`,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			return a.renderReport(args, &o, output)
+			return a.renderReport(cmd.Context(), args, &o, output)
 		},
 	}
 	fl := r.Flags()
-	fl.StringArrayVar(&o.metrics, "metrics", nil, "`FILE` of metrics: JSON, or lines NAME: VALUE; can be repeated")
+	fl.StringArrayVar(&o.metrics, "metrics", nil, "`FILE` of metrics: JSON, lines of JSON (.jsonl), or lines NAME: VALUE; can be repeated")
 	fl.StringVar(&o.base, "base", "", "`FILE` of metrics to compare with, as of the base branch; one that is not there is said to be missing")
 	fl.StringVar(&o.baseName, "base-name", "", "`NAME` of what --base is of (default the file's path)")
+	fl.StringVar(&o.run, "run", "", "also show the metrics of `RUN` from the store: CLUSTER, CLUSTER/JOB or the id of a job")
+	fl.StringVar(&o.baseRun, "base-run", "", "`RUN` to compare metrics with")
+	fl.StringVar(&o.baseBranch, "base-branch", "", "compare metrics with the last run that succeeded on a commit of `BRANCH`")
 	fl.StringArrayVar(&o.plots, "plot", nil, "`FILE` or https URL of a picture; can be repeated")
 	fl.StringVar(&o.title, "title", "", "`TITLE` (default the names of the suites)")
 	fl.StringVar(&o.reproduce, "reproduce", "", "`COMMAND` that does the same again")
@@ -61,9 +67,12 @@ or metrics.txt, and its PNG and SVG files are taken. It needs no token.`,
 	return cmd
 }
 
-func (a *app) renderReport(args []string, o *renderOptions, output string) error {
+func (a *app) renderReport(ctx context.Context, args []string, o *renderOptions, output string) error {
 	rep, err := a.gatherReport(args, o)
 	if err != nil {
+		return err
+	}
+	if err := a.storedMetrics(ctx, o, rep); err != nil {
 		return err
 	}
 	r := *rep
@@ -135,13 +144,13 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 		default:
 			s, m, p := insideOf(arg)
 			if len(s)+len(m)+len(p) == 0 {
-				return nil, usageError("%s holds no report.json, no metrics.json or metrics.txt, and no picture", arg)
+				return nil, usageError("%s holds no report.json, no metrics.jsonl, metrics.json or metrics.txt, and no picture", arg)
 			}
 			suites, metrics, plots = append(suites, s...), append(metrics, m...), append(plots, p...)
 		}
 	}
-	if len(suites)+len(metrics)+len(plots) == 0 {
-		return nil, usageError("there is nothing to report: give a report.json, --metrics or --plot")
+	if len(suites)+len(metrics)+len(plots) == 0 && o.run == "" {
+		return nil, usageError("there is nothing to report: give a report.json, --metrics, --plot or --run")
 	}
 	for _, f := range suites {
 		b, err := readReport(f)
@@ -183,7 +192,7 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 
 // insideOf finds what a directory holds of a run, by name.
 func insideOf(dir string) (suites, metrics, plots []string) {
-	for _, name := range []string{"report.json", "metrics.json", "metrics.txt"} {
+	for _, name := range []string{"report.json", "metrics.jsonl", "metrics.json", "metrics.txt"} {
 		path := filepath.Join(dir, name)
 		if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 			continue
@@ -211,6 +220,13 @@ func readMetrics(file string) ([]render.Metric, error) {
 	b, err := readBounded(file, maxCommentFile)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasSuffix(file, ".jsonl") {
+		list, bad := render.ParseSeries(b)
+		if bad > 0 && len(list) == 0 {
+			return nil, errors.New("it holds no line of metrics")
+		}
+		return list, nil
 	}
 	return render.ParseMetrics(b)
 }

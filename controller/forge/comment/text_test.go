@@ -147,3 +147,14 @@ func TestDialect(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+func TestDialectDrawsNoCharts(t *testing.T) {
+	t.Parallel()
+	in := "| a |\n\n<details><summary>Curves: 1</summary>\n\n```mermaid\nxychart-beta\n```\n\n</details>\n\nend\n"
+	if got, want := Dialect(in, forge.Bitbucket), "| a |\n\nend\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if Dialect(in, forge.GitLab) != in {
+		t.Error("GitLab draws them")
+	}
+}

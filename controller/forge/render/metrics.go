@@ -1,22 +1,19 @@
 package render
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"regexp"
-	"sort"
-	"strconv"
 	"strings"
+
+	"aloft/tasks/metrics"
+	"aloft/tasks/metrics/draw"
 )
 
-// Bounds of a file of metrics.
+// Bounds of what is drawn.
 const (
-	mostMetrics = 10_000
-	mostDepth   = 20
+	mostCharts  = 6
+	chartPoints = 60
+	fewPoints   = 3 // a curve of fewer is no curve
 )
 
 // Metric is one number, or a series of them of which the last counts.
@@ -24,188 +21,133 @@ type Metric struct {
 	Name   string
 	Value  float64
 	Series []float64 // nil = a single number
+	// Steps are those of Series; nil = 1, 2, 3 and so on.
+	Steps []int64
 }
 
 // ParseMetrics reads a file of metrics: JSON, whose objects are folded to names with dots, or lines NAME: VALUE,
 // NAME = VALUE and NAME VALUE. Whatever is no number is left out.
 func ParseMetrics(src []byte) ([]Metric, error) {
-	text := bytes.TrimSpace(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")))
-	if len(text) == 0 {
-		return nil, nil
-	}
-	if text[0] != '{' {
-		return metricLines(string(text)), nil
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	m := &metricReader{d: d, at: map[string]int{}}
-	if err := m.value("", 0); err != nil {
-		return nil, fmt.Errorf("read metrics: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("read metrics: there is something after the object")
-	}
-	return m.out, nil
-}
-
-// metricReader walks through JSON in the order of the file.
-type metricReader struct {
-	d   *json.Decoder
-	out []Metric
-	at  map[string]int
-}
-
-func (m *metricReader) value(name string, depth int) error {
-	if depth > mostDepth {
-		return errors.New("it is nested too deeply")
-	}
-	tok, err := m.d.Token()
+	list, err := metrics.ParseFile(src)
 	if err != nil {
-		return noEOF(err)
+		return nil, err
 	}
-	switch v := tok.(type) {
-	case json.Number:
-		if f, err := v.Float64(); err == nil {
-			return m.add(Metric{Name: name, Value: f})
-		}
-	case json.Delim:
-		if v == '[' {
-			return m.series(name, depth)
-		}
-		for m.d.More() {
-			key, err := m.d.Token()
-			if err != nil {
-				return noEOF(err)
-			}
-			k, _ := key.(string)
-			if name != "" {
-				k = name + "." + k
-			}
-			if err := m.value(k, depth+1); err != nil {
-				return err
-			}
-		}
-		_, err := m.d.Token()
-		return noEOF(err)
+	var out []Metric
+	for _, v := range list {
+		out = append(out, Metric{Name: v.Name, Value: v.Value, Series: v.Series})
 	}
-	return nil
+	return out, nil
 }
 
-// series reads a list: of numbers, else it is left out.
-func (m *metricReader) series(name string, depth int) error {
-	var all []float64
-	numbers := true
-	for m.d.More() {
-		var raw json.RawMessage
-		if err := m.d.Decode(&raw); err != nil {
-			return noEOF(err)
-		}
-		var f float64
-		if bytes.Equal(bytes.TrimSpace(raw), []byte("null")) || json.Unmarshal(raw, &f) != nil {
-			numbers = false
-			continue
-		}
-		all = append(all, f)
-	}
-	if _, err := m.d.Token(); err != nil {
-		return noEOF(err)
-	}
-	if !numbers || len(all) == 0 {
-		return nil
-	}
-	return m.add(Metric{Name: name, Value: all[len(all)-1], Series: all})
-}
-
-// add keeps the last of what has one name.
-func (m *metricReader) add(x Metric) error {
-	if i, ok := m.at[x.Name]; ok {
-		m.out[i] = x
-		return nil
-	}
-	if len(m.out) == mostMetrics {
-		return fmt.Errorf("there are more than %d", mostMetrics)
-	}
-	m.at[x.Name] = len(m.out)
-	m.out = append(m.out, x)
-	return nil
-}
-
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-var metricLine = regexp.MustCompile(`^(.*?\S)\s*(?:[:=]\s*|\s+)([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(%?)$`)
-
-func metricLines(text string) []Metric {
-	m := &metricReader{at: map[string]int{}}
-	for _, line := range strings.Split(text, "\n") {
-		found := metricLine.FindStringSubmatch(strings.TrimSpace(strings.TrimLeft(line, "-*# \t")))
-		if found == nil {
-			continue
-		}
-		f, err := strconv.ParseFloat(found[2], 64)
+// ParseSeries reads lines of JSON as a job appends them to $ALOFT_METRICS. Lines that are no metrics are left out and
+// counted.
+func ParseSeries(src []byte) (out []Metric, bad int) {
+	at := map[string]int{}
+	l := metrics.NewLines()
+	for line := range strings.SplitSeq(string(src), "\n") {
+		samples, err := l.Parse([]byte(line))
 		if err != nil {
+			bad++
 			continue
 		}
-		if found[3] == "%" {
-			f /= 100
-		}
-		if m.add(Metric{Name: strings.TrimSpace(found[1]), Value: f}) != nil {
-			break
+		for _, s := range samples {
+			i, ok := at[s.Name]
+			if !ok {
+				if len(out) == metrics.MostInFile {
+					continue
+				}
+				i = len(out)
+				at[s.Name] = i
+				out = append(out, Metric{Name: s.Name})
+			}
+			step := s.Step
+			if !s.HasStep {
+				step = int64(len(out[i].Series)) + 1
+			}
+			out[i].Value = s.Value
+			out[i].Series, out[i].Steps = append(out[i].Series, s.Value), append(out[i].Steps, step)
 		}
 	}
-	return m.out
+	return out, bad
 }
 
 // direction says which way a metric gets better, by its name: 1 = up, -1 = down, 0 = not known.
-func direction(name string) int {
-	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("._-/ ()@", r) })
-	sort.Strings(words)
-	has := func(list ...string) bool {
-		for _, w := range list {
-			if i := sort.SearchStrings(words, w); i < len(words) && words[i] == w {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case has("loss", "error", "err", "rmse", "mse", "mae", "mape", "logloss", "perplexity", "latency", "wer", "cer", "fpr", "fnr", "rmsle", "brier"):
-		return -1
-	case has("accuracy", "acc", "f1", "auc", "precision", "recall", "r2", "score", "map", "iou", "bleu", "rouge", "throughput", "dice", "mcc", "ap"):
-		return 1
-	}
-	return 0
-}
+func direction(name string) int { return metrics.Direction(name) }
 
 // number writes a value with as many digits as are worth reading.
-func number(f float64) string {
-	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
-		return strconv.FormatFloat(f, 'f', -1, 64)
-	}
-	return strconv.FormatFloat(f, 'g', 5, 64)
-}
+func number(f float64) string { return draw.Number(f) }
 
 // spark draws a series in a line of at most width characters.
-func spark(series []float64, width int) string {
-	bars := []rune("▁▂▃▄▅▆▇█")
-	n := min(len(series), width)
-	points := make([]float64, n)
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for i := range points {
-		points[i] = series[i*(len(series)-1)/max(n-1, 1)]
-		lo, hi = min(lo, points[i]), max(hi, points[i])
-	}
-	var b strings.Builder
-	for _, p := range points {
-		k := 0
-		if hi > lo {
-			k = int((p/2 - lo/2) / (hi/2 - lo/2) * float64(len(bars)-1))
+func spark(series []float64, width int) string { return draw.Spark(series, width) }
+
+// charts draws curves as Mermaid's charts, which GitHub and GitLab show without any upload.
+func (r *Report) charts(b *strings.Builder) {
+	n := 0
+	var body strings.Builder
+	for _, m := range r.Metrics {
+		if chart := mermaid(m); chart != "" && n < mostCharts {
+			body.WriteString("\n" + chart)
+			n++
 		}
-		b.WriteRune(bars[min(max(k, 0), len(bars)-1)])
 	}
-	return b.String()
+	if n > 0 {
+		fmt.Fprintf(b, "\n<details><summary>Curves: %d</summary>\n%s\n</details>\n", n, body.String())
+	}
+}
+
+func mermaid(m Metric) string {
+	var points []metrics.Point
+	for i, v := range m.Series {
+		step := int64(i) + 1
+		if i < len(m.Steps) {
+			step = m.Steps[i]
+		}
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			points = append(points, metrics.Point{Step: step, Value: v})
+		}
+	}
+	if len(points) < fewPoints {
+		return ""
+	}
+	// The chart puts its values at even distances, so they are picked at even steps.
+	first, last := points[0].Step, points[len(points)-1].Step
+	if last <= first {
+		return ""
+	}
+	values := make([]string, 0, chartPoints)
+	lo, hi := math.Inf(1), math.Inf(-1)
+	width := min(chartPoints, len(points))
+	for i, at := range evenly(points, width) {
+		if i >= width {
+			break
+		}
+		values = append(values, fmt.Sprintf("%.6g", at))
+		lo, hi = min(lo, at), max(hi, at)
+	}
+	if hi == lo {
+		lo, hi = lo-1, hi+1
+	}
+	title := strings.Map(func(c rune) rune {
+		if strings.ContainsRune("\"`<>[]{}()#;&\n\r", c) {
+			return '_'
+		}
+		return c
+	}, m.Name)
+	return fmt.Sprintf("```mermaid\nxychart-beta\n    title \"%s\"\n    x-axis \"step\" %d --> %d\n    y-axis %.6g --> %.6g\n    line [%s]\n```\n",
+		title, first, last, lo, hi, strings.Join(values, ", "))
+}
+
+// evenly reads a curve at n even steps: the last value at or before each.
+func evenly(points []metrics.Point, n int) []float64 {
+	first, last := points[0].Step, points[len(points)-1].Step
+	out := make([]float64, n)
+	k := 0
+	for i := range out {
+		at := first + int64(float64(last-first)*float64(i)/float64(n-1))
+		for k+1 < len(points) && points[k+1].Step <= at {
+			k++
+		}
+		out[i] = points[k].Value
+	}
+	return out
 }

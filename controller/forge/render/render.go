@@ -196,6 +196,7 @@ func Markdown(r *Report) string {
 	fmt.Fprintf(&b, "## %s %s\n\n%s\n", sign, line(title), line(r.verdict(all)))
 	table(&b, all.failed, mostFailures)
 	r.metrics(&b)
+	r.charts(&b)
 	r.facts(&b)
 	folded(&b, "Warnings", all.warned)
 	folded(&b, "Conditions passed", all.passed)
@@ -340,8 +341,11 @@ func (r *Report) metrics(b *strings.Builder) {
 
 // change tells how a metric moved, and whether that is good if its name says so.
 func change(name string, was, now float64) string {
-	if was == now {
+	switch delta := now - was; {
+	case was == now:
 		return "="
+	case math.IsNaN(delta) || math.IsInf(delta, 0):
+		return "–"
 	}
 	s := signed(now - was)
 	if was != 0 {
