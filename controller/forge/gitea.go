@@ -14,7 +14,7 @@ import (
 type gitea struct{ *rest }
 
 // ErrNoCommitComments is why Gitea and Forgejo refuse a comment on a commit: they have none.
-var ErrNoCommitComments = errors.New("Gitea and Forgejo have no comments on commits")
+var ErrNoCommitComments = errors.New("commits have no comments on Gitea and Forgejo")
 
 func (g *gitea) Kind() Kind { return Gitea }
 

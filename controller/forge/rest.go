@@ -56,7 +56,7 @@ type rest struct {
 
 func newREST(k Kind, o Options) (*rest, error) {
 	if o.API == "" && k == Gitea {
-		return nil, errors.New("Gitea and Forgejo have no public server: name the address of the API, as in https://HOST/api/v1")
+		return nil, errors.New("there is no public server of Gitea or Forgejo: name the address of the API, as in https://HOST/api/v1")
 	}
 	if o.API == "" {
 		o.API = map[Kind]string{GitHub: "https://api.github.com", GitLab: "https://gitlab.com/api/v4", Bitbucket: "https://api.bitbucket.org/2.0"}[k]
