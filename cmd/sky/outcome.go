@@ -88,7 +88,7 @@ func (a *app) showSuites(j *statev1.Job, paths map[string]string) {
 				text := indented(r.GetCheck()+": "+r.GetCondition(), a.width, indent) + "\n" + strings.Repeat(" ", indent) + indented(d, a.width, indent)
 				told = append(told, a.statusStyle(r.GetCategory())+"  "+text)
 			}
-			row := []string{r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), r.GetDetails()}
+			row := []string{r.GetCategory(), r.GetCheck(), dash(r.GetDataset()), r.GetCondition(), strings.ReplaceAll(r.GetDetails(), "\n", " ")}
 			t.add(row[:len(t.header)]...)
 		}
 		if len(t.rows) == 0 {
