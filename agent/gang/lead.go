@@ -25,10 +25,12 @@ type lead struct {
 	releasing bool
 	released  bool
 	port      int32
-	ended     *agentv1.MemberReport // of rank 0
-	failure   *statev1.Failure      // of the first part that failed
-	first     int32
-	changed   chan struct{}
+	// bridgePort is 0 until it is asked for. It is not durable: ranks that run have been told.
+	bridgePort int32
+	ended      *agentv1.MemberReport // of rank 0
+	failure    *statev1.Failure      // of the first part that failed
+	first      int32
+	changed    chan struct{}
 }
 
 func newLead(g *Gang, key string, a *agentv1.Assignment, stop func(*agentv1.StopCause)) *lead {
@@ -143,6 +145,7 @@ func (l *lead) order(slot int32) {
 			Kind: statev1.FailureKind_INFRA, Scope: "job", Code: "OVER", Message: "the job is over"}
 	case l.released:
 		o.State, o.MasterPort = agentv1.OrderState_ORDER_RELEASE, l.port
+		o.BridgePort, o.JobSecret = l.bridge(), l.secret()
 	default:
 		o.State, o.Waiting = agentv1.OrderState_ORDER_WAIT, strings.Join(l.missing(), ",")
 	}
@@ -173,20 +176,31 @@ func (l *lead) wait(ctx context.Context, cond func() (done bool, err error)) err
 }
 
 // Ready implements supervise.Part.
-func (l *lead) Ready(ctx context.Context) (int32, error) {
+func (l *lead) Ready(ctx context.Context) (supervise.Meeting, error) {
 	l.g.mu.Lock()
 	if !l.ready {
 		l.ready, l.since = true, time.Now()
 	}
 	l.consider()
 	l.g.mu.Unlock()
-	var port int32
+	var m supervise.Meeting
 	err := l.wait(ctx, func() (bool, error) {
-		port = l.port
+		m = supervise.Meeting{Port: l.port, BridgePort: l.bridge(), Secret: l.secret()}
 		return l.released, nil
 	})
-	return port, err
+	return m, err
 }
+
+// bridge is the port on which rank 0 takes what other ranks' suites have read: one that is free when first asked for.
+func (l *lead) bridge() int32 {
+	if l.bridgePort == 0 {
+		l.bridgePort = int32(supervise.FreePort())
+	}
+	return l.bridgePort
+}
+
+// secret is known to the ranks of this attempt alone, and the same after a restart of the agent.
+func (l *lead) secret() []byte { return l.g.tls.derive("job " + l.key) }
 
 // Others implements supervise.Part.
 func (l *lead) Others(ctx context.Context) error {

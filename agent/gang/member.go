@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"aloft/agent/supervise"
 	agentv1 "aloft/proto/sky/agent/v1"
 )
 
@@ -20,7 +21,7 @@ type part struct {
 
 	report  *agentv1.MemberReport // what rank 0's agent is told
 	state   agentv1.OrderState    // what it answered
-	port    int32
+	meeting supervise.Meeting
 	since   time.Time // when this part became ready: silence counts from here
 	stopped bool
 	changed chan struct{}
@@ -44,7 +45,7 @@ func (p *part) obey(o *agentv1.LeaderOrder) {
 	p.state = o.GetState()
 	switch p.state {
 	case agentv1.OrderState_ORDER_RELEASE:
-		p.port = o.GetMasterPort()
+		p.meeting = supervise.Meeting{Port: o.GetMasterPort(), BridgePort: o.GetBridgePort(), Secret: o.GetJobSecret()}
 	case agentv1.OrderState_ORDER_STOP:
 		if !p.stopped && p.report.GetState() != agentv1.MemberState_MEMBER_ENDED {
 			p.stopped = true
@@ -64,7 +65,7 @@ func (p *part) say(r *agentv1.MemberReport) {
 }
 
 // Ready implements supervise.Part.
-func (p *part) Ready(ctx context.Context) (int32, error) {
+func (p *part) Ready(ctx context.Context) (supervise.Meeting, error) {
 	p.g.mu.Lock()
 	if p.since.IsZero() {
 		p.since = time.Now()
@@ -77,15 +78,15 @@ func (p *part) Ready(ctx context.Context) (int32, error) {
 	p.g.mu.Unlock()
 	for {
 		p.g.mu.Lock()
-		state, port, changed := p.state, p.port, p.changed
+		state, meeting, changed := p.state, p.meeting, p.changed
 		p.g.mu.Unlock()
 		if state == agentv1.OrderState_ORDER_RELEASE {
-			return port, nil
+			return meeting, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("wait for rank 0: %w", context.Cause(ctx))
+			return supervise.Meeting{}, fmt.Errorf("wait for rank 0: %w", context.Cause(ctx))
 		}
 	}
 }

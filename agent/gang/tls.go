@@ -4,7 +4,9 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -26,6 +28,19 @@ type identity struct {
 	der  []byte
 	cert *tls.Certificate
 	pool *x509.CertPool
+}
+
+// derive makes a secret for a purpose out of the node's key, which never leaves it.
+func (i *identity) derive(purpose string) []byte {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	raw, err := i.key.Bytes()
+	if err != nil {
+		return nil // no key yet: nothing is derived
+	}
+	mac := hmac.New(sha256.New, raw)
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
 }
 
 // load reads the key or makes it.

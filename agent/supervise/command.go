@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"cmp"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -94,7 +95,11 @@ func (f *flow) python(env []string) []string {
 	if path != "" {
 		env = append(env, "PYTHONPATH="+path)
 	}
-	return dedupe(append(env, "ALOFT_ENGINE="+f.s.o.Self, "ALOFT_REPORTS="+f.own(reportsDir)))
+	env = append(env, "ALOFT_ENGINE="+f.s.o.Self, "ALOFT_REPORTS="+f.own(reportsDir))
+	if len(f.meeting.Secret) > 0 {
+		env = append(env, fmt.Sprintf("ALOFT_BRIDGE_PORT=%d", f.meeting.BridgePort), "ALOFT_JOB_SECRET="+hex.EncodeToString(f.meeting.Secret))
+	}
+	return dedupe(env)
 }
 
 // dedupe keeps the last value of each variable.
@@ -119,7 +124,7 @@ func (f *flow) rankInfo(name string) train.RankInfo {
 	r := train.RankInfo{
 		Phase: train.Run, Env: own, Rank: int(f.a.GetRank()), NumNodes: int(f.a.GetNumRanks()),
 		GPUsPerNode: t.GetGpusPerRank(), TaskID: f.a.GetTaskId(), User: f.a.GetUser(),
-		MetricsPath: f.own(metricsFile), MasterPort: int(f.port),
+		MetricsPath: f.own(metricsFile), MasterPort: int(f.meeting.Port),
 	}
 	// What the controller writes there is JSON of this shape; another shape leaves the names empty.
 	_ = json.Unmarshal([]byte(f.a.GetClusterInfo()), &r.Cluster)

@@ -38,7 +38,7 @@ type flow struct {
 	setup   string // verdict of it
 	secrets map[string]string
 	workdir string
-	port    int32
+	meeting Meeting
 	last    shim.Verdict // of the last process
 	ran     bool         // run was started
 	meter   Meter        // nil = not begun, or finished
@@ -136,8 +136,8 @@ func (f *flow) barrier(ctx context.Context) error {
 		return nil
 	}
 	f.emit(statev1.RankPhase_RANK_READY, "waits for the other ranks")
-	port, err := f.part.Ready(ctx)
-	f.port = port
+	m, err := f.part.Ready(ctx)
+	f.meeting = m
 	return err
 }
 

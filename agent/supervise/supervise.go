@@ -84,10 +84,17 @@ type Meter interface {
 	Finish() (end uint64, file string, series []*statev1.MetricSummary)
 }
 
+// Meeting is where the ranks of a job meet: ports of rank 0's node, and a secret that no one else knows.
+type Meeting struct {
+	Port       int32 // rendezvous, MASTER_PORT
+	BridgePort int32 // where rank 0's suites take what the others have read
+	Secret     []byte
+}
+
 // Part is this node's part in a job that several nodes share.
 type Part interface {
-	// Ready waits until every rank is ready and rank 0's agent has released them. The answer is the rendezvous port.
-	Ready(ctx context.Context) (port int32, err error)
+	// Ready waits until every rank is ready and rank 0's agent has released them.
+	Ready(ctx context.Context) (Meeting, error)
 	// Others waits, on rank 0's node, until the other parts have ended; an error says that one of them failed.
 	Others(ctx context.Context) error
 	// Ended tells the other nodes how this part ended.

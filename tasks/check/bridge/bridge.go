@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,10 @@ type request struct {
 	Out      string         `json:"out"`
 	HTML     string         `json:"html"`
 	Timings  bool           `json:"timings"`
+	// Ranks is how many ranks of the job read a part each, 0 for all, and Run
+	// numbers the runs of the program.
+	Ranks int `json:"ranks"`
+	Run   int `json:"run"`
 }
 
 // dataset begins a data set.
@@ -65,6 +70,14 @@ type failure struct {
 	Message string       `json:"message"`
 }
 
+func failureOf(err error) failure {
+	f := failure{Class: engine.ValueError, Message: err.Error()}
+	if e := (*engine.Error)(nil); errors.As(err, &e) {
+		f.Class = e.Class
+	}
+	return f
+}
+
 // Failed is a request that could not be served; the other side was told.
 type Failed struct{ err error }
 
@@ -78,17 +91,13 @@ func (f *Failed) Unwrap() error { return f.err }
 // cannot be served is answered and returned as *Failed. Cancelling the context
 // ends it between batches; to end it at once, close conn.
 func Serve(ctx context.Context, conn io.ReadWriter, color bool) error {
-	s := &server{wire: &wire{r: bufio.NewReaderSize(conn, 1<<20), w: conn}, sets: make(map[engine.Which]*images.Set), tables: make(map[engine.Which]string), color: color}
+	s := &server{wire: &wire{r: bufio.NewReaderSize(conn, 1<<20), w: conn}, own: part{sets: make(map[engine.Which]*images.Set), tables: make(map[engine.Which]string)}, color: color}
 	defer s.close()
 	err := s.serve(ctx)
 	if err == nil {
 		return nil
 	}
-	f := failure{Class: engine.ValueError, Message: err.Error()}
-	if e := (*engine.Error)(nil); errors.As(err, &e) {
-		f.Class = e.Class
-	}
-	if told := s.send(frameError, f); told != nil {
+	if told := s.send(frameError, failureOf(err)); told != nil {
 		err = errors.Join(err, told)
 	}
 	return &Failed{err}
@@ -96,12 +105,12 @@ func Serve(ctx context.Context, conn io.ReadWriter, color bool) error {
 
 type server struct {
 	*wire
-	color  bool
-	req    request
-	spec   *check.SuiteSpec
-	sets   map[engine.Which]*images.Set
-	tables map[engine.Which]string
-	dir    string // of tables; "" before there are any
+	color bool
+	req   request
+	spec  *check.SuiteSpec
+	ranks *ranks // nil for one
+	own   part   // what was read here
+	dir   string // of tables; "" before there are any
 }
 
 func (s *server) close() {
@@ -123,6 +132,9 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	if s.req.Protocol != Version {
 		return fmt.Errorf("the bridge speaks version %d of the protocol, this engine version %d: install aloft_checks and sky of one version", s.req.Protocol, Version)
+	}
+	if s.ranks, err = ranksOf(os.Getenv, s.req.Ranks); err != nil {
+		return err
 	}
 	if s.req.Document == nil {
 		s.req.Document = make(map[string]any)
@@ -212,59 +224,103 @@ func (s *server) read(d *dataset) error {
 	}
 	set := b.Set()
 	set.Total = max(d.Total, set.Total)
-	if len(set.Records)+len(set.Faults) == 0 && set.Partial == "" {
+	if len(set.Records)+len(set.Faults) == 0 && set.Partial == "" && s.ranks == nil {
 		return engine.Errorf(engine.ValueError, "the %s loader gave no sample: it is empty", d.Which)
 	}
-	s.sets[d.Which] = set
+	s.own.sets[d.Which] = set
+	return nil
+}
+
+// tableDir makes the folder of tables.
+func (s *server) tableDir() error {
+	if s.dir != "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "aloft-bridge-")
+	if err != nil {
+		return fmt.Errorf("make a folder for tables: %w", err)
+	}
+	s.dir = dir
 	return nil
 }
 
 // table keeps one table as a file.
 func (s *server) table(d *dataset, p *pieces) error {
-	if s.dir == "" {
-		dir, err := os.MkdirTemp("", "aloft-bridge-")
-		if err != nil {
-			return fmt.Errorf("make a folder for tables: %w", err)
-		}
-		s.dir = dir
+	if err := s.tableDir(); err != nil {
+		return err
 	}
 	path := filepath.Join(s.dir, string(d.Which)+".arrow")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("keep the %s table: %w", d.Which, err)
-	}
-	_, err = io.Copy(f, p)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("keep the %s table: %w", d.Which, err)
+	if err := keep(path, p); err != nil {
+		return err
 	}
 	if p.end.Error != "" {
 		return engine.Errorf(engine.ProcessError, "the %s table could not be sent:\n%s", d.Which, p.end.Error)
 	}
-	s.tables[d.Which] = path
+	s.own.tables[d.Which] = path
 	return nil
 }
 
-// run runs the checks and answers with the report.
+// run runs the checks and answers with the report. Of several ranks, rank 0
+// does so for all.
 func (s *server) run(ctx context.Context, elsewhere []ranElsewhere) error {
-	var r *check.Report
-	var err error
-	if s.spec != nil {
-		s.spec.Progress = s.progress
-		r, err = check.RunImages(ctx, s.spec, s.req.Dir, s.sets[engine.Train], s.sets[engine.Test])
-	} else {
-		for which, path := range s.tables {
-			s.req.Document[string(which)] = path
-		}
-		if s.spec, err = check.SpecFromMap(s.req.Document); err != nil {
+	if s.ranks == nil {
+		a, err := s.judge(ctx, []*part{&s.own}, elsewhere)
+		if err != nil {
 			return err
 		}
-		s.spec.Progress = s.progress
-		r, err = check.RunSpec(ctx, s.spec, s.req.Dir)
+		return s.pass(a)
 	}
+	if s.ranks.rank > 0 {
+		a, err := s.ranks.deliver(ctx, hello{Rank: s.ranks.rank, Run: s.req.Run}, &s.own)
+		if err != nil {
+			return err
+		}
+		return s.pass(a)
+	}
+	dir := "" // sets stay in memory
+	if s.spec == nil {
+		if err := s.tableDir(); err != nil {
+			return err
+		}
+		dir = s.dir
+	}
+	parts, tell, err := s.ranks.gather(ctx, s.req.Run, dir)
 	if err != nil {
 		return err
 	}
+	parts[0] = &s.own
+	a, err := s.judge(ctx, parts, elsewhere)
+	if err != nil {
+		if told, encoding := framed(frameError, failureOf(err)); encoding == nil {
+			tell(told)
+		}
+		return err
+	}
+	tell(a)
+	return s.pass(a)
+}
+
+// pass hands an answer on.
+func (s *server) pass(a answer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	frame := binary.LittleEndian.AppendUint32([]byte{a.kind}, uint32(len(a.data)))
+	if _, err := s.w.Write(append(frame, a.data...)); err != nil {
+		return fmt.Errorf("answer the program that streams the data: %w", err)
+	}
+	return nil
+}
+
+// judge runs the checks on the parts together.
+func (s *server) judge(ctx context.Context, parts []*part, elsewhere []ranElsewhere) (answer, error) {
+	r, err := s.report(ctx, parts)
+	if err != nil {
+		return answer{}, err
+	}
 	for i := range elsewhere {
+		if len(parts) > 1 {
+			elsewhere[i].Notes = append(elsewhere[i].Notes, "Computed on the part of rank 0 alone.")
+		}
 		r.Outcomes = append(r.Outcomes, elsewhere[i].outcome())
 	}
 	lasting := r
@@ -272,29 +328,93 @@ func (s *server) run(ctx context.Context, elsewhere []ranElsewhere) error {
 		lasting = r.Untimed()
 	}
 	if err := suitecmd.Deliver(lasting, s.req.Out, s.req.HTML); err != nil {
-		return err
+		return answer{}, err
 	}
-	answer := result{Passed: r.Passed()}
+	out := result{Passed: r.Passed()}
 	for _, form := range []struct {
 		write func(io.Writer, *engine.Report) error
 		keep  func([]byte)
 	}{
-		{report.JSON, func(b []byte) { answer.Report = b }},
-		{report.Deepchecks, func(b []byte) { answer.Deepchecks = b }},
-		{report.HTML, func(b []byte) { answer.HTML = string(b) }},
-		{report.Markdown, func(b []byte) { answer.Markdown = string(b) }},
-		{report.JUnit, func(b []byte) { answer.JUnit = string(b) }},
+		{report.JSON, func(b []byte) { out.Report = b }},
+		{report.Deepchecks, func(b []byte) { out.Deepchecks = b }},
+		{report.HTML, func(b []byte) { out.HTML = string(b) }},
+		{report.Markdown, func(b []byte) { out.Markdown = string(b) }},
+		{report.JUnit, func(b []byte) { out.JUnit = string(b) }},
 		{func(w io.Writer, r *engine.Report) error {
 			return report.Text(w, r, report.TextOptions{Color: s.color})
-		}, func(b []byte) { answer.Text = string(b) }},
+		}, func(b []byte) { out.Text = string(b) }},
 	} {
 		var b bytes.Buffer
 		if err := form.write(&b, lasting); err != nil {
-			return err
+			return answer{}, err
 		}
 		form.keep(b.Bytes())
 	}
-	return s.send(frameResult, answer)
+	return framed(frameResult, out)
+}
+
+// report runs the document's checks.
+func (s *server) report(ctx context.Context, parts []*part) (*check.Report, error) {
+	if s.spec != nil {
+		s.spec.Progress = s.progress
+		train, err := merged(parts, engine.Train)
+		if err != nil {
+			return nil, err
+		}
+		test, err := merged(parts, engine.Test)
+		if err != nil {
+			return nil, err
+		}
+		return check.RunImages(ctx, s.spec, s.req.Dir, train, test)
+	}
+	for _, side := range sides() {
+		var files []any
+		for _, p := range parts {
+			if path := p.tables[side]; path != "" {
+				files = append(files, path)
+			}
+		}
+		if len(files) > 0 {
+			s.req.Document[string(side)] = files
+		}
+	}
+	spec, err := check.SpecFromMap(s.req.Document)
+	if err != nil {
+		return nil, err
+	}
+	spec.Progress = s.progress
+	r, err := check.RunSpec(ctx, spec, s.req.Dir)
+	if err == nil && len(parts) > 1 {
+		r.Train.Ranks = len(parts)
+	}
+	return r, err
+}
+
+// merged joins what the ranks have read of one side; nil if none has.
+func merged(parts []*part, side engine.Which) (*images.Set, error) {
+	var sets []*images.Set
+	for i, p := range parts {
+		switch set := p.sets[side]; {
+		case set != nil:
+			sets = append(sets, set)
+		case len(sets) > 0:
+			return nil, engine.Errorf(engine.ValueError, "rank %d gave no %s data, rank 0 did: every rank must give its part of the same", i, side)
+		}
+	}
+	switch len(sets) {
+	case 0:
+		return nil, nil
+	case 1:
+		if len(parts) > 1 {
+			return nil, engine.Errorf(engine.ValueError, "only one rank gave %s data: every rank must give its part", side)
+		}
+		return sets[0], nil
+	}
+	set, err := images.Merge(sets...)
+	if err == nil && len(set.Records)+len(set.Faults) == 0 && set.Partial == "" {
+		err = engine.Errorf(engine.ValueError, "the %s loaders of all ranks gave no sample: they are empty", side)
+	}
+	return set, err
 }
 
 func (s *server) progress(step engine.Step) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -99,12 +100,12 @@ func (c *columns) sample(rec arrow.RecordBatch, row int, b *Builder) (s Sample, 
 		}
 		return rec.Column(at), true
 	}
-	text := func(at int) string {
+	text := func(at int) string { // a copy: the stream's memory is used again
 		switch a, _ := cell(at); a := a.(type) {
 		case *array.String:
-			return a.Value(row)
+			return strings.Clone(a.Value(row))
 		case *array.LargeString:
-			return a.Value(row)
+			return strings.Clone(a.Value(row))
 		}
 		return ""
 	}

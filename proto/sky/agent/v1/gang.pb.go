@@ -606,7 +606,9 @@ type LeaderOrder struct {
 	Failure       *v1.Failure            `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`                          // with STOP: what the first failing rank died of
 	FirstRank     int32                  `protobuf:"varint,6,opt,name=first_rank,json=firstRank,proto3" json:"first_rank,omitempty"`    // with STOP: which rank that was
 	GraceMs       int64                  `protobuf:"varint,7,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
-	Waiting       string                 `protobuf:"bytes,8,opt,name=waiting,proto3" json:"waiting,omitempty"` // with WAIT: for whom
+	Waiting       string                 `protobuf:"bytes,8,opt,name=waiting,proto3" json:"waiting,omitempty"`                          // with WAIT: for whom
+	BridgePort    int32                  `protobuf:"varint,9,opt,name=bridge_port,json=bridgePort,proto3" json:"bridge_port,omitempty"` // with RELEASE: where rank 0 takes what the other ranks' suites have read
+	JobSecret     []byte                 `protobuf:"bytes,10,opt,name=job_secret,json=jobSecret,proto3" json:"job_secret,omitempty"`    // with RELEASE: known to the ranks of this attempt alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -697,6 +699,20 @@ func (x *LeaderOrder) GetWaiting() string {
 	return ""
 }
 
+func (x *LeaderOrder) GetBridgePort() int32 {
+	if x != nil {
+		return x.BridgePort
+	}
+	return 0
+}
+
+func (x *LeaderOrder) GetJobSecret() []byte {
+	if x != nil {
+		return x.JobSecret
+	}
+	return nil
+}
+
 var File_sky_agent_v1_gang_proto protoreflect.FileDescriptor
 
 const file_sky_agent_v1_gang_proto_rawDesc = "" +
@@ -732,7 +748,7 @@ const file_sky_agent_v1_gang_proto_rawDesc = "" +
 	"\x06signal\x18\a \x01(\x05R\x06signal\x12\x1d\n" +
 	"\n" +
 	"setup_only\x18\b \x01(\bR\tsetupOnly\x12/\n" +
-	"\afailure\x18\t \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\x94\x02\n" +
+	"\afailure\x18\t \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xd4\x02\n" +
 	"\vLeaderOrder\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\x05R\aattempt\x12.\n" +
@@ -743,7 +759,12 @@ const file_sky_agent_v1_gang_proto_rawDesc = "" +
 	"\n" +
 	"first_rank\x18\x06 \x01(\x05R\tfirstRank\x12\x19\n" +
 	"\bgrace_ms\x18\a \x01(\x03R\agraceMs\x12\x18\n" +
-	"\awaiting\x18\b \x01(\tR\awaiting*b\n" +
+	"\awaiting\x18\b \x01(\tR\awaiting\x12\x1f\n" +
+	"\vbridge_port\x18\t \x01(\x05R\n" +
+	"bridgePort\x12\x1d\n" +
+	"\n" +
+	"job_secret\x18\n" +
+	" \x01(\fR\tjobSecret*b\n" +
 	"\vMemberState\x12\x1c\n" +
 	"\x18MEMBER_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rMEMBER_QUEUED\x10\x01\x12\x10\n" +

@@ -5,6 +5,12 @@ import os
 import sys
 
 _count = itertools.count(1)
+_runs = itertools.count(1)
+
+
+def run_number():
+    """Numbers the runs of this program, the same on every rank of a job that makes the same runs."""
+    return next(_runs)
 
 
 def places(name):

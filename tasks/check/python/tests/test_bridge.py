@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -384,6 +385,70 @@ class Tables(unittest.TestCase):
         self.assertTrue(integrity().run(t.to_dataset()).results)
         with self.assertRaisesRegex(errors.DeepchecksNotImplementedError, "to_dataset"):
             texts()
+
+
+_RANK = """
+import json, os, sys
+sys.path.insert(0, %r)
+import test_bridge as t
+from aloft_checks.core import errors
+rank, n = int(os.environ["SKYPILOT_NODE_RANK"]), int(os.environ["SKYPILOT_NUM_NODES"])
+whole = [b for b in t.batches(n=6)]
+try:
+    if %r == "images":
+        r = t.full_suite().run(t.VisionData(whole[rank::n], "classification"), t.VisionData(whole[rank::n], "classification"))
+        r = t.data_integrity().run(t.VisionData(whole[rank::n], "classification"))
+    else:
+        from aloft_checks.tabular.suites import data_integrity
+        r = data_integrity().run(t.Dataset({"x": [i for i in range(300) if i %% n == rank], "k": [1] * (300 // n)}))
+    print(json.dumps({"rows": r.report["rows"], "ranks": r.report.get("ranks"), "values": {c["check"]: c["value"] for c in r.report["checks"]}}))
+except errors.DeepchecksBaseError as e:
+    print(json.dumps({"error": str(e)}))
+"""
+
+
+class Ranks(unittest.TestCase):
+    def ranks(self, kind, start=(0, 1, 2), secrets=None, **env):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        processes = {}
+        for rank in start:
+            own = dict(os.environ, SKYPILOT_NODE_RANK=str(rank), SKYPILOT_NUM_NODES="3", SKYPILOT_NODE_IPS="127.0.0.1\n127.0.0.1\n127.0.0.1",
+                       ALOFT_BRIDGE_PORT=str(port), ALOFT_JOB_SECRET=(secrets or {}).get(rank, "ab" * 32), **env)
+            script = _RANK % (os.path.dirname(os.path.abspath(__file__)), kind)
+            processes[rank] = subprocess.Popen([sys.executable, "-c", script], env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        out = {}
+        for rank, p in processes.items():
+            text, err = p.communicate(timeout=120)
+            self.assertEqual(p.returncode, 0, err)
+            out[rank] = json.loads(text)
+        return out
+
+    def test_images(self):
+        got = self.ranks("images")
+        alone = data_integrity().run(VisionData([b for r in range(3) for b in list(batches(n=6))[r::3]], "classification"))
+        for rank in got:
+            self.assertEqual(got[rank]["rows"], {"train": 150})
+            self.assertEqual(got[rank]["ranks"], 3)
+            self.assertEqual(got[rank]["values"], {c["check"]: c["value"] for c in alone.report["checks"]})
+
+    def test_tables(self):
+        got = self.ranks("tables")
+        for rank in got:
+            self.assertEqual(got[rank]["rows"], {"train": 300})
+            self.assertEqual(got[rank]["ranks"], 3)
+            self.assertEqual(got[rank]["values"]["IsSingleValue"], {"x": 300, "k": 1})
+
+    def test_missing_rank(self):
+        got = self.ranks("images", start=(0, 1), ALOFT_RANKS_TIMEOUT="3s")
+        self.assertIn("rank 2 did not give its part within 3s", got[0]["error"])
+        self.assertIn("ranks=1", got[1]["error"])
+
+    def test_stranger(self):
+        got = self.ranks("images", secrets={2: "cd" * 32}, ALOFT_RANKS_TIMEOUT="4s")
+        self.assertIn("rank 2 did not give its part", got[0]["error"])
+        self.assertIn("could not give its part to rank 0", got[2]["error"])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from .. import _document, _engine, _own, _tables
 from .._images import as_array
-from .._output import keep, places
+from .._output import keep, places, run_number
 from .._result import SuiteResult
 from ..core import errors
 from ._data import Dataset
@@ -65,7 +65,7 @@ def run(name, checks, own, train, test, options, fail_on="fail"):
     if classes is not None and any(k.startswith("proba_") for k in tables["train"]):
         document["classes"] = [c.item() if hasattr(c, "item") else c for c in classes]
     document["name"] = sides["train"].name or name
-    with _engine.Engine(dict({"kind": "tabular", "document": document, "dir": "."}, **places(name)), _engine.progress_line()) as engine:
+    with _engine.Engine(dict({"kind": "tabular", "document": document, "dir": ".", "ranks": options.get("ranks") or 0, "run": run_number()}, **places(name)), _engine.progress_line()) as engine:
         for w, columns in tables.items():
             engine.begin(w, name=sides[w].name or w)
             for pieces in _tables.stream(columns):
@@ -114,7 +114,7 @@ class Suite(_document.BaseSuite):
         """Runs the suite and returns its SuiteResult. options are y_pred_train, y_pred_test, y_proba_train, y_proba_test,
         model_classes, feature_importance, random_state. A model's predict (and predict_proba) are called here, in Python."""
         known = {"y_pred_train", "y_pred_test", "y_proba_train", "y_proba_test", "model_classes", "feature_importance", "random_state",
-                 "feature_importance_force_permutation", "feature_importance_timeout", "run_single_dataset"}
+                 "feature_importance_force_permutation", "feature_importance_timeout", "run_single_dataset", "ranks"}
         for name in options:
             if name not in known:
                 raise TypeError("run() has no parameter %r; it has %s" % (name, ", ".join(sorted(known))))

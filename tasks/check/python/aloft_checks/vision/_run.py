@@ -1,13 +1,13 @@
 """Suites and checks of images."""
 
 from .. import _document, _engine, _own
-from .._output import keep, places
+from .._output import keep, places, run_number
 from .._result import SuiteResult
 from ..core import errors
 from ._data import VisionData, send
 
 
-def run(name, checks, own, train, test, max_samples, random_state, properties, fail_on="fail", single=None):
+def run(name, checks, own, train, test, max_samples, random_state, properties, fail_on="fail", ranks=None):
     """Runs checks on data sets; checks is the part of a suite document that names them."""
     if train is None and test is not None:
         train, test = test, None
@@ -28,7 +28,7 @@ def run(name, checks, own, train, test, max_samples, random_state, properties, f
     title = train.name or (test.name if test is not None else None) or name
     document["name"] = title
     out = places(name)
-    with _engine.Engine(dict({"kind": "vision", "document": document, "dir": "."}, **out), _engine.progress_line()) as engine:
+    with _engine.Engine(dict({"kind": "vision", "document": document, "dir": ".", "ranks": ranks or 0, "run": run_number()}, **out), _engine.progress_line()) as engine:
         sides = {"train": train}
         if test is not None:
             sides["test"] = test
@@ -44,10 +44,10 @@ class VisionCheck(_document.BaseCheck):
 
     kind = "vision"
 
-    def run(self, train_dataset=None, test_dataset=None, dataset=None, random_state=42, with_display=True, max_samples=None, properties=None):
+    def run(self, train_dataset=None, test_dataset=None, dataset=None, random_state=42, with_display=True, max_samples=None, properties=None, ranks=None):
         """Runs the check alone and returns its CheckResult; of a check that looks at one data set, that of the first."""
         train = train_dataset if train_dataset is not None else dataset
-        result = run(type(self).__name__, {"checks": [self._document()]}, [], train, test_dataset, max_samples, random_state, properties)
+        result = run(type(self).__name__, {"checks": [self._document()]}, [], train, test_dataset, max_samples, random_state, properties, ranks=ranks)
         first = result.results[0]
         if hasattr(first, "exception"):
             raise first.exception
@@ -68,6 +68,8 @@ class Suite(_document.BaseSuite):
     kind = "vision"
 
     def run(self, train_dataset=None, test_dataset=None, random_state=42, with_display=True, max_samples=None, run_single_dataset=None,
-            properties=None, fail_on="fail"):
-        """Runs the suite and returns its SuiteResult. properties are image_property functions of your own."""
-        return run(self.name, self._checks_document(), self._own(), train_dataset, test_dataset, max_samples, random_state, properties, fail_on)
+            properties=None, fail_on="fail", ranks=None):
+        """Runs the suite and returns its SuiteResult. properties are image_property functions of your own. In a job of
+        several nodes every rank gives its part of the data, and all get the result of the whole; ranks=1 judges this
+        rank's data alone."""
+        return run(self.name, self._checks_document(), self._own(), train_dataset, test_dataset, max_samples, random_state, properties, fail_on, ranks)
