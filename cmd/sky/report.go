@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,9 @@ func newReportCmd(a *app) *cobra.Command {
 metrics.json or metrics.txt, and plots. What failed comes first, then metrics with
 their change against --base, --base-run or --base-branch, and their curves; the rest
 is folded away. Of a directory (as sky_results/CLUSTER-JOB) its report.json, metrics
-and PNG and SVG files are taken. It needs no token.`,
+and PNG and SVG files are taken, and the reports below checks/. Several directories
+are the legs of a matrix: suites, metrics and plots are then named after their
+directory. It needs no token.`,
 		Example: `  sky report render out/report.json --metrics metrics.json --base main/metrics.json --out report.md
   sky report render out`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -134,6 +137,13 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 	}
 	metrics, plots := o.metrics, o.plots
 	var suites []string
+	dirs := 0
+	for _, arg := range args {
+		if st, err := os.Stat(arg); err == nil && st.IsDir() {
+			dirs++
+		}
+	}
+	legs := map[string]string{} // file: the leg it is of, when there are several
 	for _, arg := range args {
 		st, err := os.Stat(arg)
 		switch {
@@ -145,6 +155,11 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 			s, m, p := insideOf(arg)
 			if len(s)+len(m)+len(p) == 0 {
 				return nil, usageError("%s holds no report.json, no metrics.jsonl, metrics.json or metrics.txt, and no picture", arg)
+			}
+			if leg := filepath.Base(filepath.Clean(arg)); dirs > 1 {
+				for _, f := range slices.Concat(s, m, p) {
+					legs[f] = leg
+				}
 			}
 			suites, metrics, plots = append(suites, s...), append(metrics, m...), append(plots, p...)
 		}
@@ -161,12 +176,20 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 		if err != nil {
 			return nil, usageError("%s: %v", f, err)
 		}
+		if leg := legs[f]; leg != "" {
+			s.Name = leg + ": " + s.Name
+		}
 		r.Suites = append(r.Suites, s)
 	}
 	for _, f := range metrics {
 		m, err := readMetrics(f)
 		if err != nil {
 			return nil, usageError("%s: %v", f, err)
+		}
+		if leg := legs[f]; leg != "" {
+			for i := range m {
+				m[i].Name = leg + "/" + m[i].Name
+			}
 		}
 		r.Metrics = append(r.Metrics, m...)
 	}
@@ -185,7 +208,11 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 		r.Base = append([]render.Metric{}, base...)
 	}
 	for _, p := range plots {
-		r.Plots = append(r.Plots, a.plot(p))
+		pl := a.plot(p)
+		if leg := legs[p]; leg != "" {
+			pl.Name = leg + "/" + pl.Name
+		}
+		r.Plots = append(r.Plots, pl)
 	}
 	return r, nil
 }
@@ -203,6 +230,10 @@ func insideOf(dir string) (suites, metrics, plots []string) {
 			metrics = append(metrics, path)
 		}
 	}
+	// Where `sky launch` puts the reports of a task's suites.
+	if of, err := filepath.Glob(filepath.Join(globQuote(dir), "checks", "*", "report.json")); err == nil {
+		suites = append(suites, of...)
+	}
 	list, err := os.ReadDir(dir)
 	if err != nil {
 		return suites, metrics, nil
@@ -214,6 +245,11 @@ func insideOf(dir string) (suites, metrics, plots []string) {
 		}
 	}
 	return suites, metrics, plots
+}
+
+// globQuote makes a path match itself alone.
+func globQuote(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 func readMetrics(file string) ([]render.Metric, error) {

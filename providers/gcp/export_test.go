@@ -3,7 +3,7 @@ package gcp
 import "context"
 
 // RoleFile is the custom role for tests.
-func RoleFile() string { return roleFile() }
+func RoleFile() string { return Role() }
 
 // Methods are the ids of the calls in the table.
 func Methods() []string {

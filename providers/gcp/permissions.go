@@ -69,8 +69,8 @@ func required() (need, others map[string]string) {
 	return need, others
 }
 
-// roleFile is the custom role as `gcloud iam roles create` reads it.
-func roleFile() string {
+// Role is the custom role as `gcloud iam roles create` reads it: what this package's calls need, as YAML.
+func Role() string {
 	need, others := required()
 	var all []string
 	for p := range need {
