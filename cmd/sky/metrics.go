@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,11 +21,11 @@ import (
 const sparkWidth = 20
 
 type metricsFlags struct {
-	names, plots   []string
-	output         string
-	follow, ascii  bool
-	attempt        int32
-	points, height int32
+	names, plots  []string
+	output, html  string
+	follow, ascii bool
+	attempt       int32
+	height        int32
 }
 
 func newMetricsCmd(a *app) *cobra.Command {
@@ -46,6 +47,7 @@ job), CLUSTER/JOB, or the id of a job.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&fl.names, "name", nil, "only series that match `GLOB`; can be repeated")
 	f.StringArrayVar(&fl.plots, "plot", nil, "draw the series that match `GLOB`; can be repeated")
+	f.StringVar(&fl.html, "html", "", "write a page of the curves into `FILE`")
 	f.BoolVar(&fl.follow, "follow", false, "say it again whenever something is new, until the job ends")
 	f.BoolVar(&fl.ascii, "ascii", false, "draw with plain characters")
 	f.Int32Var(&fl.attempt, "attempt", 0, "only `N`th attempt of the job (default all: of earlier ones what was not done again)")
@@ -86,6 +88,11 @@ func (a *app) metrics(ctx context.Context, args []string, fl *metricsFlags) erro
 	m, err := again(ctx, a, c, func() (*controlv1.MetricsAnswer, error) { return c.Metrics(ctx, q) })
 	if err != nil {
 		return rpcError("read the metrics", err)
+	}
+	if fl.html != "" {
+		if err := os.WriteFile(fl.html, []byte(metricsPage(j, m)), 0o644); err != nil {
+			return &exitError{code: exitFailure, err: fmt.Errorf("write the page of metrics: %w", err)}
+		}
 	}
 	if fl.output == "json" {
 		doc := metricsJSON(m)
@@ -167,6 +174,21 @@ func (a *app) showMetrics(m *controlv1.MetricsAnswer, fl *metricsFlags) {
 		a.say("\n%s", a.style(styleBold, s.GetSummary().GetName()))
 		a.say("%s", strings.TrimRight(draw.Plot(curveOf(s), width, int(fl.height), fl.ascii), "\n"))
 	}
+}
+
+// metricsPage is a page of the curves of a job.
+func metricsPage(j *statev1.Job, m *controlv1.MetricsAnswer) string {
+	var curves []draw.Curve
+	for _, s := range m.GetSeries() {
+		x := s.GetSummary()
+		note := fmt.Sprintf("last %s @%d · min %s · max %s · %s", draw.Number(x.GetLast()), x.GetLastStep(), draw.Number(x.GetMin()), draw.Number(x.GetMax()), plural(int(x.GetPoints()), "point"))
+		name := x.GetName()
+		if x.GetRank() > 0 {
+			name += fmt.Sprintf(" [%d]", x.GetRank())
+		}
+		curves = append(curves, draw.Curve{Name: name, Note: note, Points: curveOf(s)})
+	}
+	return draw.HTML(strings.TrimSpace(fmt.Sprintf("%s/%d %s", j.GetClusterName(), j.GetNumber(), j.GetTask().GetName())), curves)
 }
 
 func curveOf(s *controlv1.MetricSeries) []metrics.Point {

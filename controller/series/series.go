@@ -112,7 +112,8 @@ func (r *rank) update(ctx context.Context, l *logs.Store) error {
 		return err
 	}
 	if end < r.next { // the logs were removed
-		*r = rank{key: r.key, series: map[string]*curve{}, used: r.used}
+		r.next, r.held, r.series = 0, decoder{}, map[string]*curve{}
+		r.bad, r.lost, r.gap, r.notes = 0, 0, 0, nil
 	}
 	if end == r.next {
 		return nil
