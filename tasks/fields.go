@@ -28,7 +28,7 @@ func taskTable() *table {
 			{name: "workdir", kinds: kindText | kindMap, typ: "a directory, or a map with url and ref", doc: "Code sent to every node on `launch` and `exec`: a directory relative to where the command runs, or a git repository. Variables are substituted."},
 			{name: "num_nodes", kinds: kindInt, bounds: atLeast(1, "at least 1"), def: "1", doc: "Number of nodes; all start together or none does."},
 			{name: "resources", kinds: kindMap, table: resourcesTable(), doc: "What every node must offer."},
-			{name: "envs", kinds: kindMap, typ: "map of name to value", doc: "Environment of setup and run. A null value must be given with `--env`. Values become text the way Python prints them: `true` is `True`."},
+			{name: "envs", kinds: kindMap, typ: "map of name to value", doc: "Environment of setup and run. A null value must be given with `--env`. `ALOFT_TENSORBOARD` names the directory of event files (see [metrics.md](metrics.md)); `ALOFT_METRICS` is set by us. Values become text the way Python prints them: `true` is `True`."},
 			{name: "secrets", kinds: kindMap | kindList, typ: "map of name to value, or list of secrets:NAME", doc: "Like envs, but never printed or stored in clear."},
 			{name: "managed_secrets", kinds: kindMap | kindList, typ: "list of names, or map of name to {mount_path}", doc: "References to secrets kept by the controller."},
 			{name: "file_mounts", kinds: kindMap, typ: "map of destination to source or storage", doc: "Files, directories or buckets placed on every node at launch. Variables are substituted."},
