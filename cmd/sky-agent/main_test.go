@@ -25,8 +25,16 @@ func build(t *testing.T) string {
 	if tags == nil {
 		t.Fatal("the Makefile names no build tags")
 	}
+	cold := regexp.MustCompile(`(?ms)^COLD\s*:= (.*?[^\\])$`).FindSubmatch(makefile)
+	if cold == nil {
+		t.Fatal("the Makefile names no packages to leave small")
+	}
 	bin := filepath.Join(t.TempDir(), "sky-agent")
-	cmd := exec.Command("go", "build", "-tags", string(tags[1]), "-ldflags", "-s -w -X main.version=1.2.3-test", "-o", bin, ".")
+	args := []string{"build", "-tags", string(tags[1]), "-ldflags", "-s -w -X main.version=1.2.3-test", "-o", bin}
+	for _, pkg := range strings.Fields(strings.ReplaceAll(string(cold[1]), "\\", "")) {
+		args = append(args, "-gcflags="+pkg+"=-l")
+	}
+	cmd := exec.Command("go", append(args, ".")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
