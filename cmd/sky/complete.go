@@ -28,7 +28,7 @@ func (a *app) completeNames(root *cobra.Command) {
 			cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 				return without(a.clusterNames(), args), cobra.ShellCompDirectiveNoFileComp
 			}
-		case "logs", "cancel", "metrics":
+		case "logs", "wait", "cancel", "metrics":
 			cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 				if len(args) == 0 {
 					return a.clusterNames(), cobra.ShellCompDirectiveNoFileComp

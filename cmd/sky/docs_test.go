@@ -111,7 +111,7 @@ func TestDocsExitCodes(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	b.WriteString("# Exit codes\n\nMade from the code by `go test ./cmd/sky -run TestDocs -update`.\n\n")
-	b.WriteString("`launch`, `exec` and `logs` end with the job's own exit code when the user's command decided the outcome: what the shell\n")
+	b.WriteString("`launch`, `exec`, `logs` and `wait` end with the job's own exit code when the user's command decided the outcome: what the shell\n")
 	b.WriteString("would show, so 137 for a rank killed by SIGKILL and 139 for a segmentation fault. Of several nodes, the first rank that\n")
 	b.WriteString("failed decides. A command of several clusters (`down a b`) ends with the code of the first that failed. Whatever failed is\nnon-zero.\n\n")
 	b.WriteString("| code | name | meaning |\n|---|---|---|\n")

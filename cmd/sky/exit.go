@@ -14,7 +14,7 @@ type exitCode struct {
 	Meaning string
 }
 
-// Exit codes of every command. launch, exec and logs end with the job's own exit code when the user's command decided
+// Exit codes of every command. launch, exec, logs and wait end with the job's own exit code when the user's command decided
 // the outcome (137 = killed by SIGKILL).
 const (
 	exitOK          = 0
@@ -38,10 +38,10 @@ const (
 // exitTable documents every code; the docs are generated from it.
 func exitTable() []exitCode {
 	return []exitCode{
-		{exitOK, "ok", "done; for launch, exec and logs: the job succeeded"},
+		{exitOK, "ok", "done; for launch, exec, logs and wait: the job succeeded"},
 		{exitFailure, "failure", "an error without a code of its own"},
 		{exitUsage, "usage", "unknown flag, missing argument, or a prompt that nobody can answer"},
-		{exitWaitTimeout, "wait timeout", "--timeout ran out while the job goes on: run `sky logs` again"},
+		{exitWaitTimeout, "wait timeout", "--timeout ran out while the job goes on: run `sky wait` or `sky logs`"},
 		{exitSetup, "setup", "the task's setup failed on some node"},
 		{exitUnfinished, "unfinished", "`sky logs --status` or `--no-follow` of a job that has not finished"},
 		{exitNotFound, "not found", "no such cluster or job"},

@@ -371,12 +371,8 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 		return err
 	}
 	a.logLimit, a.outputFile = limit, fl.outputFile
-	wctx := ctx
-	if fl.timeout > 0 {
-		var cancel context.CancelFunc
-		wctx, cancel = context.WithTimeout(ctx, fl.timeout)
-		defer cancel()
-	}
+	wctx, cancel := timeLimit(ctx, fl.timeout)
+	defer cancel()
 	f := &follower{a: a, c: c, resp: r, json: fl.output == "json", name: spec.GetName(), results: fl.resultsUnder}
 	err = f.run(wctx, fl.detach)
 	switch {
@@ -384,7 +380,7 @@ func (a *app) follow(ctx context.Context, c *client, r *controlv1.LaunchResponse
 		return nil
 	case ctx.Err() != nil, errors.Is(err, syscall.EPIPE):
 		return a.onInterrupt(ctx, c, r, fl.onInterrupt)
-	case errors.Is(wctx.Err(), context.DeadlineExceeded):
+	case timeIsUp(wctx):
 		a.note("Gave up waiting after %s; the job goes on.", fl.timeout)
 		a.sayWhereToGoOn(r)
 		return &exitError{code: exitWaitTimeout}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -145,16 +144,12 @@ func (a *app) jobLog(ctx context.Context, c *client, cluster string, number uint
 	if fl.output == "json" {
 		p.json = a.ndjson
 	}
-	wctx := ctx
-	if fl.timeout > 0 {
-		var cancel context.CancelFunc
-		wctx, cancel = context.WithTimeout(ctx, fl.timeout)
-		defer cancel()
-	}
+	wctx, cancel := timeLimit(ctx, fl.timeout)
+	defer cancel()
 	err = a.streamLogs(wctx, c, &controlv1.LogsRequest{JobId: j.GetId(), Follow: follow, Tail: tail, Streams: []string{"setup", "run", "check"}}, p)
 	switch {
 	case err == nil:
-	case errors.Is(wctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil:
+	case timeIsUp(wctx) && ctx.Err() == nil:
 		a.note("Gave up waiting after %s; the job goes on. Again: sky logs %s %d", fl.timeout, cluster, j.GetNumber())
 		return &exitError{code: exitWaitTimeout}
 	case ctx.Err() != nil:

@@ -164,7 +164,7 @@ results here.`,
 		cmds []*cobra.Command
 	}{
 		{"run", []*cobra.Command{newLaunchCmd(a), newExecCmd(a), newCancelCmd(a)}},
-		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newMetricsCmd(a), newDiffCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
+		{"look", []*cobra.Command{newStatusCmd(a), newQueueCmd(a), newLogsCmd(a), newWaitCmd(a), newMetricsCmd(a), newDiffCmd(a), newWhyCmd(a), newCostReportCmd(a)}},
 		{"cluster", []*cobra.Command{newStopCmd(a), newStartCmd(a), newDownCmd(a), newAutostopCmd(a), newGcCmd(a)}},
 		{"model", []*cobra.Command{newValidateCmd(), newTestCmd(a), newBridgeCmd(a)}},
 		{"ci", []*cobra.Command{newReportCmd(a), newCommentCmd(a), newCICmd(a)}},
