@@ -67,7 +67,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ROOT", root)
 			e.Setenv("NO_COLOR", "1")
 			e.Setenv("USER", "tester")
-			e.Setenv("SKLEARN", withSklearn())
+			e.Setenv("SKLEARN", withModules("sklearn"))
+			e.Setenv("TORCH", withModules("torch, torchvision"))
 			if err := os.MkdirAll(filepath.Join(e.WorkDir, "a home"), 0o755); err != nil {
 				return err
 			}
@@ -81,18 +82,21 @@ func TestScripts(t *testing.T) {
 			"killagent":      cmdKillAgent,
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "sklearn" {
-				return withSklearn() != "", nil
+			switch cond {
+			case "sklearn":
+				return withModules("sklearn") != "", nil
+			case "torch":
+				return withModules("torch, torchvision") != "", nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
 }
 
-// withSklearn is the PATH on which python3 has scikit-learn; nothing where there is none.
-func withSklearn() string {
+// withModules is the PATH on which python3 has modules; nothing where there is none.
+func withModules(modules string) string {
 	for _, path := range []string{os.Getenv("PATH"), "/usr/bin:/bin"} {
-		cmd := exec.Command("sh", "-c", "python3 -c 'import sklearn'")
+		cmd := exec.Command("sh", "-c", "python3 -c 'import "+modules+"'")
 		cmd.Env = []string{"PATH=" + path}
 		if cmd.Run() == nil {
 			return path

@@ -48,7 +48,7 @@ def main():
     result = suite.run(train, val, max_samples=args.max_samples)
     print(result)
     result.save_as_html("report.html")
-    if not result.passed(fail_if_warning=False):
+    if not result.passed(fail_if_warning=False) and os.environ.get("GATE") != "report":
         sys.exit("not passed: " + ", ".join(c.get_check_name() for c in result.get_not_passed_checks(fail_if_warning=False)))
 
 

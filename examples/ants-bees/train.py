@@ -42,7 +42,7 @@ def run_epoch(model, loader, device, optimizer=None):
 def plot(path, curves):
     """Draws curves of the epochs as an SVG file, without any library."""
     w, h, colours = 480, 260, ["#2563c9", "#d9660c"]
-    top = max(max(c) for c in curves.values()) or 1
+    top = max((v for c in curves.values() for v in c), default=1) or 1
     parts = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12"><rect width="100%%" height="100%%" fill="#fff"/>' % (w, h)]
     for k, (name, values) in enumerate(curves.items()):
         step = (w - 80) / max(len(values) - 1, 1)
@@ -70,6 +70,8 @@ def main():
     model = net.make(args.offline).to(device)
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3 if args.offline else 1e-3)
     curves = {"train loss": [], "val accuracy": []}
+    train_loss, train_accuracy = run_epoch(model, train, device)
+    val_loss, val_accuracy = run_epoch(model, val, device)
     for epoch in range(args.epochs):
         began = time.time()
         train_loss, train_accuracy = run_epoch(model, train, device, optimizer)
