@@ -18,10 +18,14 @@ func gray8(img *Image) []uint8 {
 	case img.Channels == 1:
 		copy(out, img.Pix)
 	default:
-		pix := img.Pix
-		for i := range out {
-			r, g, b := uint32(pix[3*i]), uint32(pix[3*i+1]), uint32(pix[3*i+2])
-			out[i] = uint8((r*9798 + g*19235 + b*3735 + 1<<14) >> 15)
+		pix, to := img.Pix, out
+		for ; len(pix) >= 12 && len(to) >= 4; pix, to = pix[12:], to[4:] {
+			p, o := pix[:12:12], to[:4:4]
+			o[0], o[1] = gray1(p[0], p[1], p[2]), gray1(p[3], p[4], p[5])
+			o[2], o[3] = gray1(p[6], p[7], p[8]), gray1(p[9], p[10], p[11])
+		}
+		for i := range to {
+			to[i] = gray1(pix[3*i], pix[3*i+1], pix[3*i+2])
 		}
 	}
 	return out
@@ -115,8 +119,10 @@ func (h *heat) add(gray []uint8, height, width int) {
 	if h.sums == nil {
 		h.height, h.width, h.sums = height, width, make([]uint64, height*width)
 	}
-	for i, v := range resizeArea(gray, height, width, h.height, h.width) {
-		h.sums[i] += uint64(v)
+	values := resizeArea(gray, height, width, h.height, h.width)
+	sums := h.sums[:len(values)]
+	for i, v := range values {
+		sums[i] += uint64(v)
 	}
 	h.count++
 }
@@ -192,4 +198,9 @@ func pixels(b Box, height, width int) Rect {
 	x0, y0 := min(max(int(b.X), 0), width), min(max(int(b.Y), 0), height)
 	x1, y1 := min(max(int(b.X+b.W), x0), width), min(max(int(b.Y+b.H), y0), height)
 	return Rect{x0, y0, x1, y1}
+}
+
+// gray1 is one pixel of gray8.
+func gray1(r, g, b uint8) uint8 {
+	return uint8((uint32(r)*9798 + uint32(g)*19235 + uint32(b)*3735 + 1<<14) >> 15)
 }

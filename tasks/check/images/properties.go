@@ -129,12 +129,13 @@ func measureGray(img *Image, r Rect, out []float64) {
 	out[2], out[3] = m.values()
 }
 
-// shares holds 1/s for each sum of three channels; 0 for black.
-type shares [3*255 + 1]float64
+// shares holds 1/s for each sum of three channels, 0 for black. It is longer
+// than 3 * 255 + 1, so that no index needs to be checked.
+type shares [1024]float64
 
 func newShares() *shares {
 	s := &shares{}
-	for i := 1; i < len(s); i++ {
+	for i := 1; i <= 3*255; i++ {
 		s[i] = 1 / float64(i)
 	}
 	return s
@@ -147,12 +148,24 @@ func measureColour(img *Image, r Rect, out []float64) {
 	for y := r.Y0; y < r.Y1; y++ {
 		row := img.Pix[3*(y*img.Width+r.X0) : 3*(y*img.Width+r.X1)]
 		var sum, squares uint64
-		for i := 0; i+2 < len(row); i += 3 {
-			cr, cg, cb := uint64(row[i]), uint64(row[i+1]), uint64(row[i+2])
+		for ; len(row) >= 6; row = row[6:] {
+			p := row[:6:6]
+			r0, g0, b0 := uint64(p[0]), uint64(p[1]), uint64(p[2])
+			r1, g1, b1 := uint64(p[3]), uint64(p[4]), uint64(p[5])
+			gray0, gray1 := weightRed*r0+weightGreen*g0+weightBlue*b0, weightRed*r1+weightGreen*g1+weightBlue*b1
+			sum += gray0 + gray1
+			squares += gray0*gray0 + gray1*gray1
+			k0, k1 := share[(r0+g0+b0)&1023], share[(r1+g1+b1)&1023]
+			red += float64(r0)*k0 + float64(r1)*k1
+			green += float64(g0)*k0 + float64(g1)*k1
+			blue += float64(b0)*k0 + float64(b1)*k1
+		}
+		if len(row) >= 3 {
+			cr, cg, cb := uint64(row[0]), uint64(row[1]), uint64(row[2])
 			gray := weightRed*cr + weightGreen*cg + weightBlue*cb
 			sum += gray
 			squares += gray * gray
-			k := share[cr+cg+cb]
+			k := share[(cr+cg+cb)&1023]
 			red += float64(cr) * k
 			green += float64(cg) * k
 			blue += float64(cb) * k
