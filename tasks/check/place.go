@@ -20,6 +20,7 @@ func (s *SuiteSpec) placed(dir string) ([]engine.Item, error) {
 		Train: custom.Source{Files: expanded(dir, s.Train), Predictions: expanded(dir, s.TrainPredictions)},
 		Test:  custom.Source{Files: expanded(dir, s.Test), Predictions: expanded(dir, s.TestPredictions)},
 	}
+	place.TrainImages, place.TestImages = s.Images.Train.source(), s.Images.Test.source()
 	items := slices.Clone(s.items)
 	for i := range items {
 		switch c := items[i].Check.(type) {
@@ -44,6 +45,14 @@ func expanded(dir string, patterns []string) []string {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+// source names the files of images for commands.
+func (s *ImageSource) source() custom.ImageSource {
+	if s == nil {
+		return custom.ImageSource{}
+	}
+	return custom.ImageSource{Form: s.Form, Images: s.Images, Table: s.Table, Labels: s.Labels, Predictions: s.Predictions}
 }
 
 func isCommand(c engine.Check) bool {

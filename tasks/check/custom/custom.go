@@ -39,8 +39,10 @@ type Source struct {
 type Place struct {
 	Dir         string // the working directory; paths are relative to it
 	Train, Test Source
-	NA          []string // spellings of a missing value besides the empty field
-	Seed        uint32
+	// TrainImages and TestImages are set instead where the data are images.
+	TrainImages, TestImages ImageSource
+	NA                      []string // spellings of a missing value besides the empty field
+	Seed                    uint32
 }
 
 // Check is a custom check.
@@ -62,7 +64,18 @@ func (k *Check) ID() string { return k.spec.Name }
 // is a check that did not run, with the last lines that it wrote to standard
 // error.
 func (k *Check) Run(ctx context.Context, c *engine.Context) (engine.Result, error) {
-	input, err := report.Marshal(k.input(c))
+	object := engine.Object(nil)
+	if c.Train().Images != nil {
+		o, remove, err := k.imageInput(c)
+		if err != nil {
+			return engine.Result{}, err
+		}
+		defer remove()
+		object = o
+	} else {
+		object = k.input(c)
+	}
+	input, err := report.Marshal(object)
 	if err != nil {
 		return engine.Result{}, engine.Errorf(engine.ValueError, "the input of %s: %v", k.spec.Name, err)
 	}
