@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,7 @@ type testFlags struct {
 	list                                      bool
 	explain                                   string
 	py                                        pythonFlags
+	images, testImages                        string
 }
 
 // newTestCmd makes `sky test`, which runs validation suites in this process, without a cluster.
@@ -40,6 +42,7 @@ func newTestCmd(a *app) *cobra.Command {
 			"It needs no cluster and no network. Exit code 0: passed. 106: a condition failed. 109: worse than the baseline.",
 		Example: "  sky test suite.yaml --html report.html\n" +
 			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation\n" +
+			"  sky test --images photos/train --test-images photos/new --html report.html\n" +
 			"  sky test --python test.py --out reports -- --epochs 3\n" +
 			"  sky test --explain FeatureDrift",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -68,6 +71,8 @@ func newTestCmd(a *app) *cobra.Command {
 	fl.StringVar(&f.py.python, "interpreter", "", "Python to run it with, a `PATH` or name (default python3)")
 	f.baseline.register(fl)
 	f.schema.register(fl)
+	fl.StringVar(&f.images, "images", "", "`DIR` of images, a folder for each class (instead of a document)")
+	fl.StringVar(&f.testImages, "test-images", "", "`DIR` of images to compare with")
 	fl.StringVar(&f.train, "train", "", "train table, a `FILE` or a pattern (instead of a document)")
 	fl.StringVar(&f.test, "test", "", "test table, a `FILE` or a pattern")
 	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
@@ -101,6 +106,8 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		return nil
 	case len(args) == 1 && len(doc) > 0:
 		return &exitError{exitUsage, errors.New("give a suite document, or flags that describe one, not both")}
+	case (f.images != "" || f.testImages != "") && f.train+f.test != "":
+		return &exitError{exitUsage, errors.New("--images are folders of images, --train and --test are tables: give one kind")}
 	case f.schema.infer && len(args) == 1, f.schema.out != "" && !f.schema.infer:
 		return &exitError{exitUsage, errors.New("a schema is inferred from the table that --train names: sky test --infer-schema --train TABLE [--out-schema FILE]")}
 	case len(args) == 1:
@@ -113,6 +120,9 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		}
 		if len(f.suites) == 0 && f.schema.file == "" {
 			doc["suites"] = []string{check.DataIntegrity}
+			if f.testImages != "" {
+				doc["suites"] = []string{check.DataIntegrity, check.TrainTestValidation}
+			}
 		}
 		f.Document = doc
 	}
@@ -142,11 +152,19 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 	return nil
 }
 
+// kind is the kind of data where flags tell it.
+func (f *testFlags) kind() string {
+	if f.images != "" || f.testImages != "" {
+		return string(check.Vision)
+	}
+	return ""
+}
+
 // document turns the flags into a suite document; nothing given makes an empty one.
 func (f *testFlags) document() map[string]any {
 	doc := map[string]any{}
 	for key, v := range map[string]string{
-		"train": f.train, "test": f.test, "label": f.label, "task_type": f.task, "index": f.index, "datetime": f.datetime,
+		"kind": f.kind(), "train": cmp.Or(f.train, f.images), "test": cmp.Or(f.test, f.testImages), "label": f.label, "task_type": f.task, "index": f.index, "datetime": f.datetime,
 	} {
 		if v != "" {
 			doc[key] = v

@@ -127,6 +127,9 @@ func (c flatCheck) message(b []byte) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if _, _, err := flatVector(b, root, 4, 4); err != nil { // metadata of the message's own
+		return 0, err
+	}
 	kind, header, length := flatByte(b, root, 1), 0, int64(0)
 	if at := flatField(b, root, 3); at > 0 && at+8 <= len(b) {
 		length = int64(binary.LittleEndian.Uint64(b[at:]))

@@ -54,11 +54,15 @@ func (c *columns) find(s *arrow.Schema) error {
 	return nil
 }
 
+// maxBatchRows bounds what a damaged stream can ask for: the number of rows
+// stands in a batch's head, apart from the data.
+const maxBatchRows = 1 << 20
+
 // take adds the samples of one batch.
 func (c *columns) take(rec arrow.RecordBatch, b *Builder) error {
 	n := int(rec.NumRows())
-	if n < 0 {
-		return fmt.Errorf("a batch of %d rows", n)
+	if n < 0 || n > maxBatchRows {
+		return fmt.Errorf("a batch of %d rows: batches have 0 to %d", n, maxBatchRows)
 	}
 	for i := range int(rec.NumCols()) {
 		if rec.Column(i).Len() != n {
