@@ -249,7 +249,8 @@ func flatAt(b []byte, pos int) (int, error) {
 func flatField(b []byte, table, slot int) int {
 	v := table - int(int32(binary.LittleEndian.Uint32(b[table:])))
 	at := 4 + 2*slot
-	if at+2 > int(binary.LittleEndian.Uint16(b[v:])) {
+	// As the library reads it: a field is there when its place begins within the table of places.
+	if at >= int(binary.LittleEndian.Uint16(b[v:])) || v+at+2 > len(b) {
 		return 0
 	}
 	offset := int(binary.LittleEndian.Uint16(b[v+at:]))
