@@ -138,7 +138,7 @@ func TestImports(t *testing.T) {
 
 // sharedByProviders are the rooms that providers have in common.
 func sharedByProviders(p string) bool {
-	return under(p, module+"/providers/shell") || p == module+"/providers/nvidia" || p == module+"/providers/boot" || p == module+"/providers/providertest" || p == module+"/providers/hostlab"
+	return under(p, module+"/providers/shell") || p == module+"/providers/nvidia" || p == module+"/providers/boot" || under(p, module+"/providers/oidc") || p == module+"/providers/providertest" || p == module+"/providers/hostlab"
 }
 
 func under(p, root string) bool { return p == root || strings.HasPrefix(p, root+"/") }

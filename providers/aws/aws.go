@@ -6,10 +6,12 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"os"
 	"sync"
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 
 	"aloft/providers"
 	"aloft/providers/shell"
@@ -31,8 +33,10 @@ type Provider struct {
 	set settings
 	o   Options
 
+	getenv  func(string) (string, bool)
 	mu      sync.Mutex
 	conf    *sdk.Config
+	as      string // where the credentials come from, if they are of a CI job; with conf
 	places  map[string]*place
 	enabled regionList
 	pool    *shell.Pool
@@ -42,6 +46,10 @@ type Provider struct {
 type Options struct {
 	// Credentials, unless nil, are used instead of the default chain.
 	Credentials sdk.CredentialsProvider
+	// Getenv, unless nil, is the environment in which a CI job's token is looked for.
+	Getenv func(string) (string, bool)
+	// HTTP, unless nil, makes every request, those for a CI job's token among them.
+	HTTP config.HTTPClient
 	// Observe, unless nil, is called with each action before its call, in the words of IAM: ec2:RunInstances.
 	Observe func(action string)
 	// Lag and Lateness, unless both are 0, replace the numbers of EC2, for a laboratory in which nothing is late.
@@ -65,7 +73,11 @@ func New(c providers.Config, o Options) (*Provider, error) {
 		return nil, &providers.Error{Provider: Name, Op: "check", Kind: providers.Invalid, Scope: providers.ScopeProvider, Code: "settings", Err: err,
 			Hint: "correct `providers: {aws: ...}` in config.yaml"}
 	}
-	return &Provider{set: set, o: o, places: map[string]*place{}, pool: shell.NewPool()}, nil
+	p := &Provider{set: set, o: o, getenv: os.LookupEnv, places: map[string]*place{}, pool: shell.NewPool()}
+	if o.Getenv != nil {
+		p.getenv = o.Getenv
+	}
+	return p, nil
 }
 
 // Name is "aws".

@@ -24,6 +24,11 @@ func (p *Provider) checkAccount(ctx context.Context) (providers.Account, error) 
 	}
 	arn := sdk.ToString(who.Arn)
 	a := providers.Account{Identity: arn, Capabilities: []string{"compute"}}
+	p.mu.Lock()
+	if p.as != "" {
+		a.Notes = append(a.Notes, p.as)
+	}
+	p.mu.Unlock()
 	x := p.subjects(ctx, pl)
 	all := needs()
 	denied, errs := make([]bool, len(all)), make([]error, len(all))

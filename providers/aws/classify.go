@@ -281,6 +281,10 @@ func (p *Provider) fault(ctx context.Context, op, region string, err error) erro
 	}
 	code, message := apiCode(err)
 	switch {
+	case roleRefused(err, f):
+		if f.Kind == providers.Throttled || f.Kind == providers.Transient {
+			f.Scope = providers.ScopeRegion
+		}
 	case p.noCredentials(err, f):
 	case code != "" && code != "UnknownError":
 		c := refine(classOf(code, status), code, message)

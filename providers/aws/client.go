@@ -72,8 +72,12 @@ func (p *Provider) config(ctx context.Context) (sdk.Config, error) {
 	if p.set.profile != "" {
 		load = append(load, config.WithSharedConfigProfile(p.set.profile))
 	}
-	if p.o.Credentials != nil {
+	role := p.set.oidcRole != "" && p.o.Credentials == nil
+	switch {
+	case p.o.Credentials != nil:
 		load = append(load, config.WithCredentialsProvider(p.o.Credentials))
+	case role: // the default chain is not asked
+		load = append(load, config.WithCredentialsProvider(sdk.AnonymousCredentials{}))
 	}
 	c, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
@@ -87,6 +91,14 @@ func (p *Provider) config(ctx context.Context) (sdk.Config, error) {
 	}
 	if p.set.endpoint != "" {
 		c.BaseEndpoint = sdk.String(p.set.endpoint)
+	}
+	if p.o.HTTP != nil {
+		c.HTTPClient = p.o.HTTP
+	}
+	if role {
+		if err := p.withRole(&c); err != nil {
+			return sdk.Config{}, err
+		}
 	}
 	p.conf = &c
 	return c, nil

@@ -12,6 +12,18 @@ import (
 
 // found reports whether credentials are at hand: in the environment or in the shared files. It asks nobody.
 func found(c providers.Config, getenv func(string) (string, bool)) error {
+	if c.Settings["oidc_role"] != "" {
+		s, err := parse(c.Settings)
+		if err != nil {
+			return &providers.Error{Provider: Name, Op: "check", Kind: providers.Invalid, Scope: providers.ScopeProvider, Code: "settings", Err: err,
+				Hint: "correct ALOFT_AWS_ROLE_ARN, or `providers: {aws: ...}` in config.yaml"}
+		}
+		f := &providers.Error{Provider: Name, Op: "check"}
+		if _, err := s.oidcSource(getenv, nil); err != nil && roleRefused(tokenError(err), f) {
+			return f
+		}
+		return nil
+	}
 	get := func(k string) string {
 		v, _ := getenv(k)
 		return v

@@ -26,6 +26,8 @@ type settings struct {
 	instanceProfile string
 	useInternalIPs  bool
 	useInstanceRole bool
+	oidcRole        string // "" = credentials of the default chain
+	oidcAudience    string // "" = oidcAudience
 	proxyJump       string
 	user            string
 	sshFrom         []netip.Prefix // nil = nobody
@@ -57,6 +59,8 @@ func options() []providers.Option {
 		{Name: "use_internal_ips", Help: "true: machines get no public address and are reached at their private one", Default: "false"},
 		{Name: "use_ssm", Help: "true: machines are reached through AWS Systems Manager, and no port is open at all; takes instance_profile, the AWS CLI and its session-manager-plugin", Default: "false"},
 		{Name: "use_instance_role", Help: "true: use the role of the machine or container this runs on", Default: "false"},
+		{Name: "oidc_role", Help: "ARN of the role that is taken with the OIDC token of the CI job, instead of any other credentials", Env: "ALOFT_AWS_ROLE_ARN"},
+		{Name: "oidc_audience", Help: "for whom that token is made (default: sts.amazonaws.com)", Env: "ALOFT_AWS_OIDC_AUDIENCE"},
 		{Name: "proxy_jump", Help: "host through which machines are reached, as in ssh_config"},
 		{Name: "ssh_user", Help: "user that logs in", Default: "ubuntu"},
 		{Name: "ssh_from", Help: "networks from which SSH is allowed: CIDR,..., or none", Default: "0.0.0.0/0,::/0"},
@@ -143,6 +147,13 @@ func (s *settings) put(key, value string) (err error) {
 		s.useSSM, err = aBool(value)
 	case "use_instance_role":
 		s.useInstanceRole, err = aBool(value)
+	case "oidc_role":
+		if !roleARN.MatchString(value) {
+			return fmt.Errorf("%q is no role such as arn:aws:iam::111122223333:role/aloft-ci", value)
+		}
+		s.oidcRole = value
+	case "oidc_audience":
+		s.oidcAudience = value
 	case "proxy_jump":
 		if !jumpHosts.MatchString(value) {
 			return fmt.Errorf("%q is not a list of [USER@]HOST[:PORT], by commas", value)

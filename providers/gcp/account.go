@@ -29,6 +29,9 @@ func (p *Provider) CheckAccount(ctx context.Context) (providers.Account, error) 
 	if c.identity != "" {
 		a.Identity = c.identity + " in project " + c.project
 	}
+	if c.note != "" {
+		a.Notes = append(a.Notes, c.note)
+	}
 	need, others := required()
 	granted, err := p.granted(ctx, c, append(slices.Collect(maps.Keys(need)), slices.Collect(maps.Keys(others))...))
 	if err != nil {

@@ -162,6 +162,9 @@ func (p *Provider) failure(ctx context.Context, op, where string, err error) err
 		}
 		return done
 	}
+	if e := p.set.federation(op, p.getenv, err); e != nil {
+		return e
+	}
 	f, ok := read(err)
 	if !ok {
 		return unreached(op, err)

@@ -37,6 +37,7 @@ type clients struct {
 	member   string // the same as IAM writes it; "" = not known
 	http     *http.Client
 	base     *http.Transport
+	note     string // where the credentials come from, if they are of a CI job
 	opts     []option.ClientOption
 
 	instances  *compute.InstancesClient
@@ -97,16 +98,18 @@ func (p *Provider) connect(ctx context.Context) (*clients, error) {
 	}
 	// Neither requests nor answers are ever logged: they hold keys.
 	quiet := slog.New(slog.DiscardHandler)
+	// requests go through base, unless a test has its own
+	var below http.RoundTripper = c.base
+	if p.through != nil {
+		below = p.through
+	}
 	if p.set.anonymous {
 		c.http, c.identity = &http.Client{Transport: c.base}, "anonymous"
 	} else {
-		creds, err := credentials.DetectDefault(&credentials.DetectOptions{
-			Scopes: []string{"https://www.googleapis.com/auth/cloud-platform"}, Client: &http.Client{Transport: c.base, Timeout: time.Minute}, Logger: quiet,
-		})
+		creds, err := p.credentials(c, below, quiet)
 		if err != nil {
 			return nil, err
 		}
-		c.identity, c.member = who(creds.JSON())
 		if c.project == "" {
 			c.project, _ = creds.ProjectID(ctx)
 		}
@@ -114,7 +117,7 @@ func (p *Provider) connect(ctx context.Context) (*clients, error) {
 			c.project, _ = creds.QuotaProjectID(ctx)
 		}
 		if c.http, err = httptransport.NewClient(&httptransport.Options{
-			Credentials: creds, BaseRoundTripper: c.base, DisableTelemetry: true, Logger: quiet,
+			Credentials: creds, BaseRoundTripper: below, DisableTelemetry: true, Logger: quiet,
 		}); err != nil {
 			return nil, err
 		}
@@ -131,6 +134,31 @@ func (p *Provider) connect(ctx context.Context) (*clients, error) {
 		c.opts = append(c.opts, option.WithEndpoint(p.set.endpoint))
 	}
 	return c, c.dial(ctx)
+}
+
+// credentials are those of the CI job, if it is to be trusted, else those that Google's tools left; and whose they are.
+func (p *Provider) credentials(c *clients, below http.RoundTripper, quiet *slog.Logger) (*auth.Credentials, error) {
+	if p.set.oidcProvider == "" {
+		creds, err := credentials.DetectDefault(&credentials.DetectOptions{
+			Scopes: []string{cloudScope}, Client: &http.Client{Transport: below, Timeout: time.Minute}, Logger: quiet,
+		})
+		if err == nil {
+			c.identity, c.member = who(creds.JSON())
+		}
+		return creds, err
+	}
+	creds, source, err := p.federated(below, quiet)
+	if err != nil {
+		return nil, err
+	}
+	c.note, c.identity = p.set.as(source), p.set.oidcProvider
+	if p.set.oidcAccount != "" {
+		c.identity, c.member = p.set.oidcAccount, "serviceAccount:"+p.set.oidcAccount
+	}
+	if c.project == "" {
+		c.project = p.set.accountProject()
+	}
+	return creds, nil
 }
 
 func (c *clients) dial(ctx context.Context) error {
@@ -245,6 +273,15 @@ func found(c providers.Config, getenv func(string) (string, bool)) error {
 	}
 	if s.anonymous {
 		if s.project == "" {
+			return fail("check", providers.Auth, providers.ScopeProvider, "no-project", "set ALOFT_GCP_PROJECT", "no project is set")
+		}
+		return nil
+	}
+	if s.oidcProvider != "" {
+		if _, err := s.oidcSource(getenv, nil); err != nil {
+			return s.federation("check", getenv, err)
+		}
+		if s.project == "" && s.accountProject() == "" && projectFrom(getenv) == "" {
 			return fail("check", providers.Auth, providers.ScopeProvider, "no-project", "set ALOFT_GCP_PROJECT", "no project is set")
 		}
 		return nil

@@ -1,6 +1,11 @@
 package gcp
 
-import "context"
+import (
+	"context"
+	"net/http"
+
+	"aloft/providers"
+)
 
 // RoleFile is the custom role for tests.
 func RoleFile() string { return Role() }
@@ -25,4 +30,19 @@ func (p *Provider) ListTypes(ctx context.Context) error {
 	}
 	_, err = p.acceleratorTypes(ctx, c)
 	return p.failure(ctx, "catalog", "", err)
+}
+
+// Job makes a provider in an environment, whose every request goes through rt.
+func Job(settings, env map[string]string, rt http.RoundTripper) (*Provider, error) {
+	p, err := New(settings)
+	if err != nil {
+		return nil, err
+	}
+	p.through, p.getenv = rt, func(k string) (string, bool) { v, ok := env[k]; return v, ok }
+	return p, nil
+}
+
+// Found is what makes the provider enabled without being named.
+func Found(settings, env map[string]string) error {
+	return found(providers.Config{Settings: settings}, func(k string) (string, bool) { v, ok := env[k]; return v, ok })
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ const Name = "gcp"
 type Provider struct {
 	set    settings
 	getenv func(string) (string, bool)
+	// through, unless nil, takes every request: tests have one.
+	through http.RoundTripper
 
 	mu      sync.Mutex
 	clients *clients // nil = not made yet, or of credentials that were refused

@@ -28,6 +28,9 @@ type settings struct {
 	network        string // name or projects/P/global/networks/N
 	subnet         string // name or path; "" = the network's own in the region
 	serviceAccount string
+	oidcProvider   string // projects/NUMBER/...; "" = the credentials that Google's tools left
+	oidcAccount    string // acted as with the CI job's token; "" = the job itself
+	oidcAudience   string // "" = the provider's name
 	image          string
 	user           string
 	internal       bool
@@ -45,6 +48,9 @@ func options() []providers.Option {
 		{Name: "network", Help: "VPC network, by name or as projects/HOST/global/networks/NAME; only aloft-vpc is made when absent", Default: defaultNetwork, Env: "ALOFT_GCP_NETWORK"},
 		{Name: "subnet", Help: "subnetwork, by name or path (empty = the network's own in the region)", Env: "ALOFT_GCP_SUBNET"},
 		{Name: "service_account", Help: "e-mail of the service account that machines act as (empty = none); with compute.instances.delete they can delete themselves", Env: "ALOFT_GCP_SERVICE_ACCOUNT"},
+		{Name: "oidc_provider", Help: "workload identity provider that trusts the OIDC token of the CI job, which is used instead of any other credentials: projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER", Env: "ALOFT_GCP_WORKLOAD_IDENTITY_PROVIDER"},
+		{Name: "oidc_service_account", Help: "e-mail of the service account that the CI job then acts as (empty = none)", Env: "ALOFT_GCP_OIDC_SERVICE_ACCOUNT"},
+		{Name: "oidc_audience", Help: "for whom that token is made (empty = the workload identity provider)", Env: "ALOFT_GCP_OIDC_AUDIENCE"},
 		{Name: "image", Help: "boot image where the task names none: projects/P/global/images/I or .../images/family/F", Env: "ALOFT_GCP_IMAGE"},
 		{Name: "ssh_user", Help: "login that is made on machines", Default: "sky", Env: "ALOFT_GCP_SSH_USER"},
 		{Name: "ssh_source_ranges", Help: "addresses that may reach port 22, as CIDR ranges by comma; fixed when the rule is made", Default: "0.0.0.0/0", Env: "ALOFT_GCP_SSH_SOURCE_RANGES"},
@@ -115,6 +121,15 @@ func (s *settings) put(key, value string) error {
 			return fmt.Errorf("%q is no service account: NAME@PROJECT.iam.gserviceaccount.com, or default", value)
 		}
 		s.serviceAccount = value
+	case "oidc_provider":
+		s.oidcProvider, err = poolName(value)
+	case "oidc_service_account":
+		if !accountPattern.MatchString(value) {
+			return fmt.Errorf("%q is no service account: NAME@PROJECT.iam.gserviceaccount.com", value)
+		}
+		s.oidcAccount = value
+	case "oidc_audience":
+		s.oidcAudience = value
 	case "image":
 		s.image = value
 	case "ssh_user":
