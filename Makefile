@@ -43,7 +43,7 @@ run: build
 	bin/sky launch -y -c quickstart examples/quickstart/task.yaml
 
 test: build
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 # The simulation runs one goroutine at a time under fake time, and cmd/sky drives real processes: the race detector would
 # only slow them down. The clouds' SDKs take minutes to compile for it: `make race-clouds` has them.

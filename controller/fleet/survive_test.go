@@ -90,7 +90,7 @@ func TestCuts(t *testing.T) {
 	stop := filepath.Join(r.dir, "stop")
 	id := r.submit(1, &statev1.TaskSpec{Run: fmt.Sprintf(
 		`i=0; while [ ! -e %s ]; do for k in 1 2 3 4 5 6 7 8 9; do i=$((i+1)); echo "line $i of what is written while the stream breaks again and again"; done; sleep 0.001; done | tee ~/copy`, stop)})
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	for cuts.Load() < want && ctx.Err() == nil {
 		// The fleet waits between attempts; asking for a connection ends the wait.

@@ -32,7 +32,7 @@ func stream(t testing.TB, h, w, c, real int32) []byte {
 		b.Field(10).(*array.Int32Builder).Append(2)
 		b.Field(11).(*array.Int32Builder).Append(4)
 	}
-	rec := b.NewRecord()
+	rec := b.NewRecordBatch()
 	var out bytes.Buffer
 	w2 := ipc.NewWriter(&out, ipc.WithSchema(s))
 	if err := w2.Write(rec); err != nil {
