@@ -155,6 +155,6 @@ func (p *Provider) withRole(c *sdk.Config) error {
 		return tokenError(err)
 	}
 	c.Credentials = newRole(p.set.oidcRole, source, sts.NewFromConfig(*c))
-	p.as = fmt.Sprintf("Credentials: OIDC of %s, role %s, renewed while the CI job runs.", source.System(), p.set.oidcRole)
+	p.as = fmt.Sprintf("Credentials: OIDC of %s, role %s, %s.", source.System(), p.set.oidcRole, source.Life())
 	return nil
 }

@@ -152,7 +152,7 @@ func TestRoleErrors(t *testing.T) {
 			want: "aws: check: auth (AccessDenied): AWS does not give the role arn:aws:iam::111122223333:role/aloft-ci to this job: Not authorized to perform sts:AssumeRoleWithWebIdentity",
 			hint: "`sky ci oidc-policy aws --repo acme/model --branch main` prints whom the role must trust"},
 		{name: "another audience", settings: map[string]string{"oidc_audience": "elsewhere"}, kind: providers.Auth,
-			want: "aws: check: auth (InvalidIdentityToken): AWS does not give the role arn:aws:iam::111122223333:role/aloft-ci to this job: Incorrect token audience: ***",
+			want: "aws: check: auth (InvalidIdentityToken): AWS does not give the role arn:aws:iam::111122223333:role/aloft-ci to this job: incorrect token audience: ***",
 			hint: "`sky ci oidc-policy aws --repo acme/model --branch main` prints whom the role must trust"},
 		{name: "the CI system is down", change: func(l *oidclab.Lab) { l.Fail(99) }, kind: providers.Transient,
 			want: "aws: check: transient (oidc-token): GitHub Actions gives no OIDC token (HTTP 503)"},

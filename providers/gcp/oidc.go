@@ -150,5 +150,5 @@ func (s settings) as(source *oidc.Source) string {
 	if s.oidcAccount != "" {
 		whose = s.oidcAccount
 	}
-	return fmt.Sprintf("Credentials: OIDC of %s, by %s as %s, renewed while the CI job runs.", source.System(), s.oidcProvider, whose)
+	return fmt.Sprintf("Credentials: OIDC of %s, by %s as %s, %s.", source.System(), s.oidcProvider, whose, source.Life())
 }

@@ -95,7 +95,7 @@ func TestFederationErrors(t *testing.T) {
 			want: "gcp: check: auth (unauthorized_client): Google gives nothing for this job's OIDC token (HTTP 403): The given credential is rejected by the attribute condition.",
 			hint: "`sky ci oidc-policy gcp --repo acme/model --branch main` prints whom Google must trust"},
 		{name: "another audience", settings: map[string]string{"oidc_audience": "elsewhere"},
-			want: "gcp: check: auth (invalid_grant): Google gives nothing for this job's OIDC token (HTTP 400): Incorrect token audience: ***",
+			want: "gcp: check: auth (invalid_grant): Google gives nothing for this job's OIDC token (HTTP 400): incorrect token audience: ***",
 			hint: "`sky ci oidc-policy gcp --repo acme/model --branch main` prints whom Google must trust"},
 		{name: "another pool", settings: map[string]string{"oidc_provider": strings.Replace(oidclab.Pool, "4711", "4712", 1)},
 			want: "gcp: check: auth (invalid_target): Google gives nothing for this job's OIDC token (HTTP 400): The target service indicated by the \"audience\" parameters is invalid.",

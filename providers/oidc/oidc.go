@@ -95,6 +95,17 @@ func New(getenv func(string) (string, bool), audience string, client Doer) (*Sou
 // System is who gives the tokens: "GitHub Actions".
 func (s *Source) System() string { return s.system }
 
+// Life says for how long the cloud's credentials can be renewed, as an end of a sentence.
+func (s *Source) Life() string {
+	switch {
+	case s.system == "GitHub Actions" && s.get(TokenVariable)+s.get(FileVariable) == "":
+		return "renewed while the CI job runs"
+	case s.get(FileVariable) != "":
+		return "renewed while " + FileVariable + " holds a valid token"
+	}
+	return "renewed until the job's one token ends"
+}
+
 // Command is the one that prints whom the cloud has to trust, as far as the job knows itself.
 func (s *Source) Command(cloud string) string {
 	repo, rest := s.get("GITHUB_REPOSITORY"), " --branch BRANCH"

@@ -152,14 +152,25 @@ func TestCommand(t *testing.T) {
 		{github, "sky ci oidc-policy aws --repo acme/model --branch main", "aloft-99"},
 		{pull, "sky ci oidc-policy aws --repo acme/model --pull-request", "aloft-99"},
 		{odd, "sky ci oidc-policy aws --repo OWNER/NAME --branch BRANCH", "aloft-99"},
+		{map[string]string{oidc.FileVariable: "/x"}, "sky ci oidc-policy aws --repo OWNER/NAME --branch BRANCH", "aloft"},
 		{map[string]string{oidc.TokenVariable: "x", "GITLAB_CI": "true", "CI_PROJECT_PATH": "a/b/c", "CI_COMMIT_BRANCH": "dev", "CI_JOB_ID": "5"},
 			"sky ci oidc-policy aws --repo a/b/c --provider gitlab --branch dev", "aloft-5"},
 		{map[string]string{"BITBUCKET_STEP_OIDC_TOKEN": "x", "BITBUCKET_BUILD_NUMBER": "a=b", "BITBUCKET_REPO_FULL_NAME": "a/b"},
 			"sky ci oidc-policy aws --repo a/b --provider bitbucket --repo-id UUID --workspace-id UUID", "aloft"},
 	} {
+		life := "renewed until the job's one token ends"
+		switch {
+		case x.env["ACTIONS_ID_TOKEN_REQUEST_URL"] != "":
+			life = "renewed while the CI job runs"
+		case x.env[oidc.FileVariable] != "":
+			life = "renewed while ALOFT_ID_TOKEN_FILE holds a valid token"
+		}
 		s, err := oidc.New(lookup(x.env), audience, nil)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if s.Life() != life {
+			t.Errorf("%s, want %s", s.Life(), life)
 		}
 		if got := s.Command("aws"); got != x.want || s.Session() != x.session {
 			t.Errorf("got %q and %q, want %q and %q", got, s.Session(), x.want, x.session)

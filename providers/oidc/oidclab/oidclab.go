@@ -192,8 +192,8 @@ func answer(w http.ResponseWriter, status int, v any) {
 // What is wrong with a token, as the clouds tell it apart.
 var (
 	errSignature = errors.New("the signature is not the issuer's")
-	errAudience  = errors.New("Incorrect token audience")
-	errEnded     = errors.New("Token must not be expired")
+	errAudience  = errors.New("incorrect token audience")
+	errEnded     = errors.New("the token has expired")
 	errSubject   = errors.New("the subject is not trusted")
 )
 
