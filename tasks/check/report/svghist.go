@@ -31,7 +31,7 @@ func histogram(h engine.Histogram) *plot {
 	a := newAxes(h.Edges[0], h.Edges[bins], 0, top*1.06)
 	rows := placeMarks(a, h)
 	a.top += float64(rows) * 16
-	p := a.draw(h.Title, h.XName, "Share of rows")
+	p := a.draw(h.Title, h.XName, "Share")
 	for k, shares := range h.Shares {
 		d, n := "", min(bins, len(shares))
 		for i := range n {
