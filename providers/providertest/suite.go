@@ -68,13 +68,25 @@ func Run(t *testing.T, c Config) {
 		{"shell", (*suite).shell},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			before := runtime.NumGoroutine()
 			s := &suite{T: t, c: c, p: c.New(t)}
-			x.run(s)
-			s.clean()
-			s.eventually(5*time.Second, "goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+			// Goroutines inherit labels, so those of this subtest are told from those of tests beside it.
+			pprof.Do(t.Context(), pprof.Labels("suite", t.Name()), func(context.Context) {
+				x.run(s)
+				s.clean()
+			})
+			s.eventually(5*time.Second, "goroutines end", func() bool { return !labelled(t, t.Name()) })
 		})
 	}
+}
+
+// labelled reports whether a goroutine lives that began in the named subtest.
+func labelled(t *testing.T, name string) bool {
+	t.Helper()
+	var b bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.Contains(b.Bytes(), fmt.Appendf(nil, "%q:%q", "suite", name))
 }
 
 // suite is one test on a place of its own.
