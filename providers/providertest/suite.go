@@ -2,11 +2,12 @@
 package providertest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"

@@ -266,23 +266,26 @@ func (*ShutdownResponse) Descriptor() ([]byte, []int) {
 }
 
 type LaunchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	Project       string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
-	User          string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	ClusterName   string                 `protobuf:"bytes,4,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"` // "" = made up
-	Task          *v1.TaskSpec           `protobuf:"bytes,5,opt,name=task,proto3" json:"task,omitempty"`
-	Secrets       map[string]string      `protobuf:"bytes,6,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // sealed before anything is written
-	HasRun        bool                   `protobuf:"varint,7,opt,name=has_run,json=hasRun,proto3" json:"has_run,omitempty"`                                                              // false = provision (and setup) only
-	Autostop      *v1.Autostop           `protobuf:"bytes,8,opt,name=autostop,proto3" json:"autostop,omitempty"`                                                                         // unset = leave as it is / task's
-	RetryUntilUp  bool                   `protobuf:"varint,9,opt,name=retry_until_up,json=retryUntilUp,proto3" json:"retry_until_up,omitempty"`
-	NoSetup       bool                   `protobuf:"varint,10,opt,name=no_setup,json=noSetup,proto3" json:"no_setup,omitempty"`
-	Down          bool                   `protobuf:"varint,11,opt,name=down,proto3" json:"down,omitempty"`                                 // tear down when jobs are done
-	CommandLine   string                 `protobuf:"bytes,12,opt,name=command_line,json=commandLine,proto3" json:"command_line,omitempty"` // for status -v; secrets removed by the CLI
-	Trees         []*v1.FileTree         `protobuf:"bytes,13,rep,name=trees,proto3" json:"trees,omitempty"`                                // every tree named by task must be complete in blobs
-	Fast          bool                   `protobuf:"varint,14,opt,name=fast,proto3" json:"fast,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	RequestId      string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Project        string                 `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	User           string                 `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	ClusterName    string                 `protobuf:"bytes,4,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"` // "" = made up
+	Task           *v1.TaskSpec           `protobuf:"bytes,5,opt,name=task,proto3" json:"task,omitempty"`
+	Secrets        map[string]string      `protobuf:"bytes,6,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // sealed before anything is written
+	HasRun         bool                   `protobuf:"varint,7,opt,name=has_run,json=hasRun,proto3" json:"has_run,omitempty"`                                                              // false = provision (and setup) only
+	Autostop       *v1.Autostop           `protobuf:"bytes,8,opt,name=autostop,proto3" json:"autostop,omitempty"`                                                                         // unset = leave as it is / task's
+	RetryUntilUp   bool                   `protobuf:"varint,9,opt,name=retry_until_up,json=retryUntilUp,proto3" json:"retry_until_up,omitempty"`
+	NoSetup        bool                   `protobuf:"varint,10,opt,name=no_setup,json=noSetup,proto3" json:"no_setup,omitempty"`
+	Down           bool                   `protobuf:"varint,11,opt,name=down,proto3" json:"down,omitempty"`                                 // tear down when jobs are done
+	CommandLine    string                 `protobuf:"bytes,12,opt,name=command_line,json=commandLine,proto3" json:"command_line,omitempty"` // for status -v; secrets removed by the CLI
+	Trees          []*v1.FileTree         `protobuf:"bytes,13,rep,name=trees,proto3" json:"trees,omitempty"`                                // every tree named by task must be complete in blobs
+	Fast           bool                   `protobuf:"varint,14,opt,name=fast,proto3" json:"fast,omitempty"`
+	MaxLifetimeMs  int64                  `protobuf:"varint,15,opt,name=max_lifetime_ms,json=maxLifetimeMs,proto3" json:"max_lifetime_ms,omitempty"`  // the machines end by then, whatever runs on them; 0 = as the task's budget says
+	Ci             *v1.CIRun              `protobuf:"bytes,16,opt,name=ci,proto3" json:"ci,omitempty"`                                                // unset outside CI
+	CancelPrevious bool                   `protobuf:"varint,17,opt,name=cancel_previous,json=cancelPrevious,proto3" json:"cancel_previous,omitempty"` // clusters of earlier runs of ci.group are let go
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *LaunchRequest) Reset() {
@@ -409,6 +412,27 @@ func (x *LaunchRequest) GetTrees() []*v1.FileTree {
 func (x *LaunchRequest) GetFast() bool {
 	if x != nil {
 		return x.Fast
+	}
+	return false
+}
+
+func (x *LaunchRequest) GetMaxLifetimeMs() int64 {
+	if x != nil {
+		return x.MaxLifetimeMs
+	}
+	return 0
+}
+
+func (x *LaunchRequest) GetCi() *v1.CIRun {
+	if x != nil {
+		return x.Ci
+	}
+	return nil
+}
+
+func (x *LaunchRequest) GetCancelPrevious() bool {
+	if x != nil {
+		return x.CancelPrevious
 	}
 	return false
 }
@@ -4003,7 +4027,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\bsessions\x18\v \x01(\x05R\bsessions\x12\x14\n" +
 	"\x05ready\x18\f \x01(\bR\x05ready\"\x11\n" +
 	"\x0fShutdownRequest\"\x12\n" +
-	"\x10ShutdownResponse\"\xb4\x04\n" +
+	"\x10ShutdownResponse\"\xaa\x05\n" +
 	"\rLaunchRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x18\n" +
@@ -4020,7 +4044,10 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x04down\x18\v \x01(\bR\x04down\x12!\n" +
 	"\fcommand_line\x18\f \x01(\tR\vcommandLine\x12,\n" +
 	"\x05trees\x18\r \x03(\v2\x16.sky.state.v1.FileTreeR\x05trees\x12\x12\n" +
-	"\x04fast\x18\x0e \x01(\bR\x04fast\x1a:\n" +
+	"\x04fast\x18\x0e \x01(\bR\x04fast\x12&\n" +
+	"\x0fmax_lifetime_ms\x18\x0f \x01(\x03R\rmaxLifetimeMs\x12#\n" +
+	"\x02ci\x18\x10 \x01(\v2\x13.sky.state.v1.CIRunR\x02ci\x12'\n" +
+	"\x0fcancel_previous\x18\x11 \x01(\bR\x0ecancelPrevious\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xcc\x02\n" +
@@ -4419,117 +4446,119 @@ var file_sky_control_v1_control_proto_goTypes = []any{
 	(*v1.TaskSpec)(nil),         // 57: sky.state.v1.TaskSpec
 	(*v1.Autostop)(nil),         // 58: sky.state.v1.Autostop
 	(*v1.FileTree)(nil),         // 59: sky.state.v1.FileTree
-	(*v1.Candidate)(nil),        // 60: sky.state.v1.Candidate
-	(*v1.Failure)(nil),          // 61: sky.state.v1.Failure
-	(*v1.Cluster)(nil),          // 62: sky.state.v1.Cluster
-	(*v1.Node)(nil),             // 63: sky.state.v1.Node
-	(*v1.Job)(nil),              // 64: sky.state.v1.Job
-	(*v1.Event)(nil),            // 65: sky.state.v1.Event
-	(*v1.MetricSummary)(nil),    // 66: sky.state.v1.MetricSummary
-	(*v1.PlacementAttempt)(nil), // 67: sky.state.v1.PlacementAttempt
-	(*v1.Block)(nil),            // 68: sky.state.v1.Block
+	(*v1.CIRun)(nil),            // 60: sky.state.v1.CIRun
+	(*v1.Candidate)(nil),        // 61: sky.state.v1.Candidate
+	(*v1.Failure)(nil),          // 62: sky.state.v1.Failure
+	(*v1.Cluster)(nil),          // 63: sky.state.v1.Cluster
+	(*v1.Node)(nil),             // 64: sky.state.v1.Node
+	(*v1.Job)(nil),              // 65: sky.state.v1.Job
+	(*v1.Event)(nil),            // 66: sky.state.v1.Event
+	(*v1.MetricSummary)(nil),    // 67: sky.state.v1.MetricSummary
+	(*v1.PlacementAttempt)(nil), // 68: sky.state.v1.PlacementAttempt
+	(*v1.Block)(nil),            // 69: sky.state.v1.Block
 }
 var file_sky_control_v1_control_proto_depIdxs = []int32{
 	57, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
 	55, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
 	58, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
 	59, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
-	57, // 4: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
-	56, // 5: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
-	57, // 6: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
-	60, // 7: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
-	60, // 8: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
-	11, // 9: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	58, // 10: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
-	11, // 11: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	58, // 12: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
-	61, // 13: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
-	14, // 14: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
-	62, // 15: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
-	63, // 16: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
-	16, // 17: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
-	64, // 18: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
-	19, // 19: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
-	21, // 20: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
-	19, // 21: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
-	16, // 22: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
-	65, // 23: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
-	16, // 24: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
-	19, // 25: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
-	28, // 26: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
-	66, // 27: sky.control.v1.MetricSeries.summary:type_name -> sky.state.v1.MetricSummary
-	31, // 28: sky.control.v1.MetricsAnswer.series:type_name -> sky.control.v1.MetricSeries
-	36, // 29: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
-	37, // 30: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
-	34, // 31: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
-	36, // 32: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
-	36, // 33: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
-	43, // 34: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
-	42, // 35: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
-	60, // 36: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
-	61, // 37: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
-	48, // 38: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
-	65, // 39: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
-	61, // 40: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
-	67, // 41: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
-	68, // 42: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
-	16, // 43: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
-	53, // 44: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
-	0,  // 45: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
-	2,  // 46: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
-	4,  // 47: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
-	5,  // 48: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
-	7,  // 49: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
-	9,  // 50: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
-	11, // 51: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
-	12, // 52: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
-	11, // 53: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
-	13, // 54: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
-	17, // 55: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
-	20, // 56: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
-	23, // 57: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
-	25, // 58: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
-	27, // 59: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
-	30, // 60: sky.control.v1.Control.Metrics:input_type -> sky.control.v1.MetricsRequest
-	30, // 61: sky.control.v1.Control.WatchMetrics:input_type -> sky.control.v1.MetricsRequest
-	30, // 62: sky.control.v1.Control.MetricPoints:input_type -> sky.control.v1.MetricsRequest
-	35, // 63: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
-	39, // 64: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
-	41, // 65: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
-	45, // 66: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
-	47, // 67: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
-	50, // 68: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
-	52, // 69: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
-	1,  // 70: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
-	3,  // 71: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
-	6,  // 72: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
-	6,  // 73: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
-	8,  // 74: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
-	10, // 75: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
-	15, // 76: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
-	15, // 77: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
-	15, // 78: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
-	15, // 79: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
-	18, // 80: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
-	22, // 81: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
-	24, // 82: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
-	26, // 83: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
-	29, // 84: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
-	32, // 85: sky.control.v1.Control.Metrics:output_type -> sky.control.v1.MetricsAnswer
-	32, // 86: sky.control.v1.Control.WatchMetrics:output_type -> sky.control.v1.MetricsAnswer
-	33, // 87: sky.control.v1.Control.MetricPoints:output_type -> sky.control.v1.MetricPointsPart
-	38, // 88: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
-	40, // 89: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
-	44, // 90: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
-	46, // 91: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
-	49, // 92: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
-	51, // 93: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
-	54, // 94: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
-	70, // [70:95] is the sub-list for method output_type
-	45, // [45:70] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	60, // 4: sky.control.v1.LaunchRequest.ci:type_name -> sky.state.v1.CIRun
+	57, // 5: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
+	56, // 6: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
+	57, // 7: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
+	61, // 8: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
+	61, // 9: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
+	11, // 10: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
+	58, // 11: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
+	11, // 12: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
+	58, // 13: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
+	62, // 14: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
+	14, // 15: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
+	63, // 16: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
+	64, // 17: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
+	16, // 18: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
+	65, // 19: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
+	19, // 20: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
+	21, // 21: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
+	19, // 22: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
+	16, // 23: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
+	66, // 24: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
+	16, // 25: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
+	19, // 26: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
+	28, // 27: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
+	67, // 28: sky.control.v1.MetricSeries.summary:type_name -> sky.state.v1.MetricSummary
+	31, // 29: sky.control.v1.MetricsAnswer.series:type_name -> sky.control.v1.MetricSeries
+	36, // 30: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
+	37, // 31: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
+	34, // 32: sky.control.v1.BlobList.blobs:type_name -> sky.control.v1.BlobRef
+	36, // 33: sky.control.v1.PutBlobsResponse.need:type_name -> sky.control.v1.BlobList
+	36, // 34: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
+	43, // 35: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
+	42, // 36: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
+	61, // 37: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
+	62, // 38: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
+	48, // 39: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
+	66, // 40: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
+	62, // 41: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
+	68, // 42: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
+	69, // 43: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
+	16, // 44: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
+	53, // 45: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
+	0,  // 46: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
+	2,  // 47: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
+	4,  // 48: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
+	5,  // 49: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
+	7,  // 50: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
+	9,  // 51: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
+	11, // 52: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
+	12, // 53: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
+	11, // 54: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
+	13, // 55: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
+	17, // 56: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
+	20, // 57: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
+	23, // 58: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
+	25, // 59: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
+	27, // 60: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
+	30, // 61: sky.control.v1.Control.Metrics:input_type -> sky.control.v1.MetricsRequest
+	30, // 62: sky.control.v1.Control.WatchMetrics:input_type -> sky.control.v1.MetricsRequest
+	30, // 63: sky.control.v1.Control.MetricPoints:input_type -> sky.control.v1.MetricsRequest
+	35, // 64: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
+	39, // 65: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
+	41, // 66: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
+	45, // 67: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
+	47, // 68: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
+	50, // 69: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
+	52, // 70: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
+	1,  // 71: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
+	3,  // 72: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
+	6,  // 73: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
+	6,  // 74: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
+	8,  // 75: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
+	10, // 76: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
+	15, // 77: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
+	15, // 78: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
+	15, // 79: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
+	15, // 80: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
+	18, // 81: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
+	22, // 82: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
+	24, // 83: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
+	26, // 84: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
+	29, // 85: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
+	32, // 86: sky.control.v1.Control.Metrics:output_type -> sky.control.v1.MetricsAnswer
+	32, // 87: sky.control.v1.Control.WatchMetrics:output_type -> sky.control.v1.MetricsAnswer
+	33, // 88: sky.control.v1.Control.MetricPoints:output_type -> sky.control.v1.MetricPointsPart
+	38, // 89: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
+	40, // 90: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
+	44, // 91: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
+	46, // 92: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
+	49, // 93: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
+	51, // 94: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
+	54, // 95: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
+	71, // [71:96] is the sub-list for method output_type
+	46, // [46:71] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_sky_control_v1_control_proto_init() }

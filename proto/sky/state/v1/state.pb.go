@@ -1701,6 +1701,7 @@ type Cluster struct {
 	Blocks         []*Block               `protobuf:"bytes,31,rep,name=blocks,proto3" json:"blocks,omitempty"`                                          // plan: what is not tried again before its time
 	Adopted        bool                   `protobuf:"varint,32,opt,name=adopted,proto3" json:"adopted,omitempty"`                                       // taken over from the tags of machines that the store did not know
 	Cleanups       []*Cleanup             `protobuf:"bytes,33,rep,name=cleanups,proto3" json:"cleanups,omitempty"`                                      // plan: what the machines shared, to be removed after the last one
+	Ci             *CIRun                 `protobuf:"bytes,34,opt,name=ci,proto3" json:"ci,omitempty"`                                                  // API: the CI job that asked for it first; unset outside CI
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1966,6 +1967,90 @@ func (x *Cluster) GetCleanups() []*Cleanup {
 	return nil
 }
 
+func (x *Cluster) GetCi() *CIRun {
+	if x != nil {
+		return x.Ci
+	}
+	return nil
+}
+
+// CIRun names the job of a CI system that asked for a cluster. It goes into the tags of the machines.
+type CIRun struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	System        string                 `protobuf:"bytes,1,opt,name=system,proto3" json:"system,omitempty"`         // as `sky ci env` names it: github, gitlab, ...
+	Repository    string                 `protobuf:"bytes,2,opt,name=repository,proto3" json:"repository,omitempty"` // host/owner/name
+	Run           string                 `protobuf:"bytes,3,opt,name=run,proto3" json:"run,omitempty"`               // the system's id of the run or pipeline
+	Job           string                 `protobuf:"bytes,4,opt,name=job,proto3" json:"job,omitempty"`               // name of the job, and of its matrix leg
+	Group         string                 `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`           // --concurrency-group; "" = none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CIRun) Reset() {
+	*x = CIRun{}
+	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CIRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CIRun) ProtoMessage() {}
+
+func (x *CIRun) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CIRun.ProtoReflect.Descriptor instead.
+func (*CIRun) Descriptor() ([]byte, []int) {
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CIRun) GetSystem() string {
+	if x != nil {
+		return x.System
+	}
+	return ""
+}
+
+func (x *CIRun) GetRepository() string {
+	if x != nil {
+		return x.Repository
+	}
+	return ""
+}
+
+func (x *CIRun) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *CIRun) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *CIRun) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
 // Cleanup is the removal of what a cluster's machines shared in one region of one provider.
 type Cleanup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1982,7 +2067,7 @@ type Cleanup struct {
 
 func (x *Cleanup) Reset() {
 	*x = Cleanup{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	mi := &file_sky_state_v1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2079,7 @@ func (x *Cleanup) String() string {
 func (*Cleanup) ProtoMessage() {}
 
 func (x *Cleanup) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[13]
+	mi := &file_sky_state_v1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2092,7 @@ func (x *Cleanup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cleanup.ProtoReflect.Descriptor instead.
 func (*Cleanup) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{13}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Cleanup) GetProvider() string {
@@ -2079,7 +2164,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[14]
+	mi := &file_sky_state_v1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2091,7 +2176,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[14]
+	mi := &file_sky_state_v1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2104,7 +2189,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{14}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Block) GetProvider() string {
@@ -2221,7 +2306,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[15]
+	mi := &file_sky_state_v1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2233,7 +2318,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[15]
+	mi := &file_sky_state_v1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2331,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{15}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Node) GetId() string {
@@ -2475,7 +2560,7 @@ type Intent struct {
 
 func (x *Intent) Reset() {
 	*x = Intent{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[16]
+	mi := &file_sky_state_v1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2572,7 @@ func (x *Intent) String() string {
 func (*Intent) ProtoMessage() {}
 
 func (x *Intent) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[16]
+	mi := &file_sky_state_v1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2585,7 @@ func (x *Intent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Intent.ProtoReflect.Descriptor instead.
 func (*Intent) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{16}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Intent) GetNodeId() string {
@@ -2626,7 +2711,7 @@ type Rank struct {
 
 func (x *Rank) Reset() {
 	*x = Rank{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[17]
+	mi := &file_sky_state_v1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +2723,7 @@ func (x *Rank) String() string {
 func (*Rank) ProtoMessage() {}
 
 func (x *Rank) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[17]
+	mi := &file_sky_state_v1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +2736,7 @@ func (x *Rank) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rank.ProtoReflect.Descriptor instead.
 func (*Rank) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{17}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Rank) GetSlot() int32 {
@@ -2787,7 +2872,7 @@ type StoredFile struct {
 
 func (x *StoredFile) Reset() {
 	*x = StoredFile{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[18]
+	mi := &file_sky_state_v1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2799,7 +2884,7 @@ func (x *StoredFile) String() string {
 func (*StoredFile) ProtoMessage() {}
 
 func (x *StoredFile) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[18]
+	mi := &file_sky_state_v1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2812,7 +2897,7 @@ func (x *StoredFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredFile.ProtoReflect.Descriptor instead.
 func (*StoredFile) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{18}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StoredFile) GetName() string {
@@ -2868,7 +2953,7 @@ type SuiteResult struct {
 
 func (x *SuiteResult) Reset() {
 	*x = SuiteResult{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[19]
+	mi := &file_sky_state_v1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +2965,7 @@ func (x *SuiteResult) String() string {
 func (*SuiteResult) ProtoMessage() {}
 
 func (x *SuiteResult) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[19]
+	mi := &file_sky_state_v1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +2978,7 @@ func (x *SuiteResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuiteResult.ProtoReflect.Descriptor instead.
 func (*SuiteResult) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{19}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SuiteResult) GetName() string {
@@ -2980,7 +3065,7 @@ type ConditionRow struct {
 
 func (x *ConditionRow) Reset() {
 	*x = ConditionRow{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[20]
+	mi := &file_sky_state_v1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2992,7 +3077,7 @@ func (x *ConditionRow) String() string {
 func (*ConditionRow) ProtoMessage() {}
 
 func (x *ConditionRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[20]
+	mi := &file_sky_state_v1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3005,7 +3090,7 @@ func (x *ConditionRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConditionRow.ProtoReflect.Descriptor instead.
 func (*ConditionRow) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{20}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConditionRow) GetCheck() string {
@@ -3079,7 +3164,7 @@ type Job struct {
 
 func (x *Job) Reset() {
 	*x = Job{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[21]
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3091,7 +3176,7 @@ func (x *Job) String() string {
 func (*Job) ProtoMessage() {}
 
 func (x *Job) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[21]
+	mi := &file_sky_state_v1_state_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3104,7 +3189,7 @@ func (x *Job) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Job.ProtoReflect.Descriptor instead.
 func (*Job) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{21}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Job) GetId() string {
@@ -3326,7 +3411,7 @@ type MetricSummary struct {
 
 func (x *MetricSummary) Reset() {
 	*x = MetricSummary{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	mi := &file_sky_state_v1_state_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3338,7 +3423,7 @@ func (x *MetricSummary) String() string {
 func (*MetricSummary) ProtoMessage() {}
 
 func (x *MetricSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[22]
+	mi := &file_sky_state_v1_state_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3351,7 +3436,7 @@ func (x *MetricSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricSummary.ProtoReflect.Descriptor instead.
 func (*MetricSummary) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{22}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MetricSummary) GetName() string {
@@ -3462,7 +3547,7 @@ type SecretMap struct {
 
 func (x *SecretMap) Reset() {
 	*x = SecretMap{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[23]
+	mi := &file_sky_state_v1_state_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3474,7 +3559,7 @@ func (x *SecretMap) String() string {
 func (*SecretMap) ProtoMessage() {}
 
 func (x *SecretMap) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[23]
+	mi := &file_sky_state_v1_state_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3487,7 +3572,7 @@ func (x *SecretMap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretMap.ProtoReflect.Descriptor instead.
 func (*SecretMap) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{23}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SecretMap) GetValues() map[string]string {
@@ -3516,7 +3601,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_sky_state_v1_state_proto_msgTypes[24]
+	mi := &file_sky_state_v1_state_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3528,7 +3613,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_state_v1_state_proto_msgTypes[24]
+	mi := &file_sky_state_v1_state_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3541,7 +3626,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{24}
+	return file_sky_state_v1_state_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Event) GetRev() uint64 {
@@ -3734,7 +3819,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\x12!\n" +
 	"\fhourly_price\x18\x03 \x01(\x01R\vhourlyPrice\x12\x14\n" +
 	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\x12#\n" +
-	"\rprice_unknown\x18\x05 \x01(\bR\fpriceUnknown\"\xae\t\n" +
+	"\rprice_unknown\x18\x05 \x01(\bR\fpriceUnknown\"\xd3\t\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3776,7 +3861,16 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x05purge\x18\x1e \x01(\bR\x05purge\x12+\n" +
 	"\x06blocks\x18\x1f \x03(\v2\x13.sky.state.v1.BlockR\x06blocks\x12\x18\n" +
 	"\aadopted\x18  \x01(\bR\aadopted\x121\n" +
-	"\bcleanups\x18! \x03(\v2\x15.sky.state.v1.CleanupR\bcleanups\"\xd7\x01\n" +
+	"\bcleanups\x18! \x03(\v2\x15.sky.state.v1.CleanupR\bcleanups\x12#\n" +
+	"\x02ci\x18\" \x01(\v2\x13.sky.state.v1.CIRunR\x02ci\"y\n" +
+	"\x05CIRun\x12\x16\n" +
+	"\x06system\x18\x01 \x01(\tR\x06system\x12\x1e\n" +
+	"\n" +
+	"repository\x18\x02 \x01(\tR\n" +
+	"repository\x12\x10\n" +
+	"\x03run\x18\x03 \x01(\tR\x03run\x12\x10\n" +
+	"\x03job\x18\x04 \x01(\tR\x03job\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\"\xd7\x01\n" +
 	"\aCleanup\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1d\n" +
@@ -4071,7 +4165,7 @@ func file_sky_state_v1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_sky_state_v1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_sky_state_v1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_sky_state_v1_state_proto_goTypes = []any{
 	(NodePhase)(0),           // 0: sky.state.v1.NodePhase
 	(NodeDesired)(0),         // 1: sky.state.v1.NodeDesired
@@ -4093,28 +4187,29 @@ var file_sky_state_v1_state_proto_goTypes = []any{
 	(*PlacementAttempt)(nil), // 17: sky.state.v1.PlacementAttempt
 	(*BillingInterval)(nil),  // 18: sky.state.v1.BillingInterval
 	(*Cluster)(nil),          // 19: sky.state.v1.Cluster
-	(*Cleanup)(nil),          // 20: sky.state.v1.Cleanup
-	(*Block)(nil),            // 21: sky.state.v1.Block
-	(*Node)(nil),             // 22: sky.state.v1.Node
-	(*Intent)(nil),           // 23: sky.state.v1.Intent
-	(*Rank)(nil),             // 24: sky.state.v1.Rank
-	(*StoredFile)(nil),       // 25: sky.state.v1.StoredFile
-	(*SuiteResult)(nil),      // 26: sky.state.v1.SuiteResult
-	(*ConditionRow)(nil),     // 27: sky.state.v1.ConditionRow
-	(*Job)(nil),              // 28: sky.state.v1.Job
-	(*MetricSummary)(nil),    // 29: sky.state.v1.MetricSummary
-	(*SecretMap)(nil),        // 30: sky.state.v1.SecretMap
-	(*Event)(nil),            // 31: sky.state.v1.Event
-	nil,                      // 32: sky.state.v1.Resources.LabelsEntry
-	nil,                      // 33: sky.state.v1.TaskSpec.EnvsEntry
-	nil,                      // 34: sky.state.v1.Job.MetricsEntry
-	nil,                      // 35: sky.state.v1.SecretMap.ValuesEntry
+	(*CIRun)(nil),            // 20: sky.state.v1.CIRun
+	(*Cleanup)(nil),          // 21: sky.state.v1.Cleanup
+	(*Block)(nil),            // 22: sky.state.v1.Block
+	(*Node)(nil),             // 23: sky.state.v1.Node
+	(*Intent)(nil),           // 24: sky.state.v1.Intent
+	(*Rank)(nil),             // 25: sky.state.v1.Rank
+	(*StoredFile)(nil),       // 26: sky.state.v1.StoredFile
+	(*SuiteResult)(nil),      // 27: sky.state.v1.SuiteResult
+	(*ConditionRow)(nil),     // 28: sky.state.v1.ConditionRow
+	(*Job)(nil),              // 29: sky.state.v1.Job
+	(*MetricSummary)(nil),    // 30: sky.state.v1.MetricSummary
+	(*SecretMap)(nil),        // 31: sky.state.v1.SecretMap
+	(*Event)(nil),            // 32: sky.state.v1.Event
+	nil,                      // 33: sky.state.v1.Resources.LabelsEntry
+	nil,                      // 34: sky.state.v1.TaskSpec.EnvsEntry
+	nil,                      // 35: sky.state.v1.Job.MetricsEntry
+	nil,                      // 36: sky.state.v1.SecretMap.ValuesEntry
 }
 var file_sky_state_v1_state_proto_depIdxs = []int32{
 	5,  // 0: sky.state.v1.Failure.kind:type_name -> sky.state.v1.FailureKind
-	32, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
+	33, // 1: sky.state.v1.Resources.labels:type_name -> sky.state.v1.Resources.LabelsEntry
 	8,  // 2: sky.state.v1.Candidate.wanted:type_name -> sky.state.v1.Resources
-	33, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
+	34, // 3: sky.state.v1.TaskSpec.envs:type_name -> sky.state.v1.TaskSpec.EnvsEntry
 	12, // 4: sky.state.v1.TaskSpec.workdir:type_name -> sky.state.v1.FileTree
 	13, // 5: sky.state.v1.TaskSpec.git:type_name -> sky.state.v1.GitSource
 	12, // 6: sky.state.v1.TaskSpec.mounts:type_name -> sky.state.v1.FileTree
@@ -4133,32 +4228,33 @@ var file_sky_state_v1_state_proto_depIdxs = []int32{
 	7,  // 19: sky.state.v1.Cluster.failure:type_name -> sky.state.v1.Failure
 	17, // 20: sky.state.v1.Cluster.attempts:type_name -> sky.state.v1.PlacementAttempt
 	18, // 21: sky.state.v1.Cluster.billing:type_name -> sky.state.v1.BillingInterval
-	21, // 22: sky.state.v1.Cluster.blocks:type_name -> sky.state.v1.Block
-	20, // 23: sky.state.v1.Cluster.cleanups:type_name -> sky.state.v1.Cleanup
-	7,  // 24: sky.state.v1.Cleanup.failure:type_name -> sky.state.v1.Failure
-	7,  // 25: sky.state.v1.Block.failure:type_name -> sky.state.v1.Failure
-	1,  // 26: sky.state.v1.Node.desired:type_name -> sky.state.v1.NodeDesired
-	0,  // 27: sky.state.v1.Node.phase:type_name -> sky.state.v1.NodePhase
-	9,  // 28: sky.state.v1.Node.candidate:type_name -> sky.state.v1.Candidate
-	7,  // 29: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
-	6,  // 30: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
-	4,  // 31: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
-	7,  // 32: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
-	27, // 33: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
-	16, // 34: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
-	3,  // 35: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
-	24, // 36: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
-	7,  // 37: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
-	25, // 38: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
-	26, // 39: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
-	34, // 40: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
-	29, // 41: sky.state.v1.Job.series:type_name -> sky.state.v1.MetricSummary
-	35, // 42: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	22, // 22: sky.state.v1.Cluster.blocks:type_name -> sky.state.v1.Block
+	21, // 23: sky.state.v1.Cluster.cleanups:type_name -> sky.state.v1.Cleanup
+	20, // 24: sky.state.v1.Cluster.ci:type_name -> sky.state.v1.CIRun
+	7,  // 25: sky.state.v1.Cleanup.failure:type_name -> sky.state.v1.Failure
+	7,  // 26: sky.state.v1.Block.failure:type_name -> sky.state.v1.Failure
+	1,  // 27: sky.state.v1.Node.desired:type_name -> sky.state.v1.NodeDesired
+	0,  // 28: sky.state.v1.Node.phase:type_name -> sky.state.v1.NodePhase
+	9,  // 29: sky.state.v1.Node.candidate:type_name -> sky.state.v1.Candidate
+	7,  // 30: sky.state.v1.Node.failure:type_name -> sky.state.v1.Failure
+	6,  // 31: sky.state.v1.Intent.phase:type_name -> sky.state.v1.IntentPhase
+	4,  // 32: sky.state.v1.Rank.phase:type_name -> sky.state.v1.RankPhase
+	7,  // 33: sky.state.v1.Rank.failure:type_name -> sky.state.v1.Failure
+	28, // 34: sky.state.v1.SuiteResult.rows:type_name -> sky.state.v1.ConditionRow
+	16, // 35: sky.state.v1.Job.task:type_name -> sky.state.v1.TaskSpec
+	3,  // 36: sky.state.v1.Job.phase:type_name -> sky.state.v1.JobPhase
+	25, // 37: sky.state.v1.Job.ranks:type_name -> sky.state.v1.Rank
+	7,  // 38: sky.state.v1.Job.failure:type_name -> sky.state.v1.Failure
+	26, // 39: sky.state.v1.Job.files:type_name -> sky.state.v1.StoredFile
+	27, // 40: sky.state.v1.Job.suites:type_name -> sky.state.v1.SuiteResult
+	35, // 41: sky.state.v1.Job.metrics:type_name -> sky.state.v1.Job.MetricsEntry
+	30, // 42: sky.state.v1.Job.series:type_name -> sky.state.v1.MetricSummary
+	36, // 43: sky.state.v1.SecretMap.values:type_name -> sky.state.v1.SecretMap.ValuesEntry
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_sky_state_v1_state_proto_init() }
@@ -4172,7 +4268,7 @@ func file_sky_state_v1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_state_v1_state_proto_rawDesc), len(file_sky_state_v1_state_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   29,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
