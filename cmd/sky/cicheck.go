@@ -36,7 +36,7 @@ With files of a run the result is theirs, and what did not pass becomes annotati
 The check of one run is changed, not made again: set it running first, then at the end.`,
 		Example: "  sky ci check --state running\n  sky ci check out/report.json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(o.forge.output); err != nil {
+			if err := errors.Join(checkOutput(o.forge.output), o.forge.checkForge()); err != nil {
 				return err
 			}
 			if err := oneOf("--as", o.as, "auto", "check", "status"); err != nil {
@@ -69,11 +69,15 @@ The check of one run is changed, not made again: set it running first, then at t
 	fl.StringArrayVar(&o.report.metrics, "metrics", nil, "`FILE` of metrics: JSON, or lines NAME: VALUE; can be repeated")
 	fl.StringVar(&o.report.base, "base", "", "`FILE` of metrics to compare with")
 	fl.StringVar(&o.report.source, "source", "suite.yaml", "`FILE` in the repository that findings are shown at")
+	apiTimeoutFlag(fl, &o.forge.apiTimeout)
 	outputFlag(cmd, &o.forge.output)
 	return cmd
 }
 
+// setCheck sets a check. What a forge does not take for now goes into the job's summary.
 func (a *app) setCheck(ctx context.Context, args []string, o *checkOptions) error {
+	ctx, stop := o.forge.forgeTime(ctx)
+	defer stop()
 	ci := a.ciContext()
 	c := forge.Check{Status: forge.Status{Name: o.name, State: forge.State(o.state), Title: o.title, URL: ci.RunURL}}
 	if c.Name == "" {
@@ -110,16 +114,16 @@ func (a *app) setCheck(ctx context.Context, args []string, o *checkOptions) erro
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithTimeout(ctx, commentTime)
-	defer stop()
 	o.forge.target = "commit"
 	target, err := a.commentTarget(ctx, client, ci, &o.forge)
 	if err != nil {
+		a.keepCheck(err, c)
 		return err
 	}
 	c.SHA = target.SHA
 	p, err := a.post(ctx, client, c, o.as)
 	if err != nil {
+		a.keepCheck(err, c)
 		return notPosted(err, checkHint(err, client.Kind(), c.SHA, o.as, o.forge.access))
 	}
 	if p.Dropped > 0 {
@@ -132,6 +136,13 @@ func (a *app) setCheck(ctx context.Context, args []string, o *checkOptions) erro
 		a.say("%s", visibleLine(p.URL))
 	}
 	return nil
+}
+
+// keepCheck puts the page of a check that ended into the job's summary, when the forge could not be asked to show it.
+func (a *app) keepCheck(err error, c forge.Check) {
+	if away(err) && c.State.Ended() {
+		a.intoSummary("## "+c.Name+": "+string(c.State)+"\n\n"+c.Title+"\n\n"+c.Summary, "set the check again.")
+	}
 }
 
 // fillCheck takes state, title, text and annotations from a report.

@@ -71,6 +71,7 @@ func (a *app) cmlFlags(cmd *cobra.Command, o *cmlOptions, prefixes ...string) {
 	fl.StringVar(&o.forge.token, "driver-token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
 	fl.StringVar(&o.forge.token, "token", "", "as --driver-token")
 	_ = fl.MarkHidden("token")
+	apiTimeoutFlag(fl, &o.forge.apiTimeout)
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		var bad error
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -97,6 +98,9 @@ func (a *app) cmlFlags(cmd *cobra.Command, o *cmlOptions, prefixes ...string) {
 				return
 			}
 		})
+		if bad == nil {
+			bad = o.forge.checkForge()
+		}
 		return bad
 	}
 }
@@ -125,21 +129,26 @@ func (a *app) cmlComment(verb string, prefixes ...string) *cobra.Command {
 				a.note("warning: --publish-url: pictures go to nobody but the forge")
 			}
 			post := func(ctx context.Context, text string) error {
+				ctx, stop := f.forgeTime(ctx) // pictures and comment together
+				defer stop()
 				text, err := a.publishImages(ctx, text, filepath.Dir(args[0]), publish, &f)
 				if err != nil {
 					return err
 				}
-				return a.comment(ctx, text, &f)
+				return a.postComment(ctx, text, &f)
 			}
 			if watch {
 				f.fresh = false
-				return a.watchComment(cmd.Context(), args[0], post, watchPause)
+				return a.watchAndKeep(cmd.Context(), args[0], &f, post)
 			}
 			text, err := a.readText(args[0])
 			if err != nil {
 				return err
 			}
-			return post(cmd.Context(), text)
+			if err = post(cmd.Context(), text); away(err) {
+				a.intoSummary(f.summaryText(text, a.ciContext().RunURL), "post it again, or keep its file as an artifact of the job.")
+			}
+			return err
 		},
 	}
 	fl := cmd.Flags()
@@ -197,9 +206,7 @@ func (a *app) publishImages(ctx context.Context, text, dir string, publish bool,
 			a.note("warning: %s takes no pictures: %s stays with the files of the run", orForge(o.driver), path)
 			return "(the picture " + alt + " is among the files of the run)"
 		}
-		uctx, stop := context.WithTimeout(ctx, commentTime)
-		defer stop()
-		address, err := up.Upload(uctx, forge.Target{}, path, b)
+		address, err := up.Upload(ctx, forge.Target{}, path, b)
 		if err != nil {
 			a.note("warning: upload %s: %v", path, err)
 			return "⚠️ (the picture " + alt + " could not be uploaded)"
@@ -315,7 +322,7 @@ func (a *app) cmlRerun(verb string) *cobra.Command {
 			if !ok {
 				return usageError("%s cannot run workflows again", client.Kind())
 			}
-			ctx, stop := context.WithTimeout(cmd.Context(), commentTime)
+			ctx, stop := o.forge.forgeTime(cmd.Context())
 			defer stop()
 			if err := r.Rerun(ctx, id, false); err != nil {
 				hint := ""
@@ -363,7 +370,7 @@ func (a *app) cmlPublish(verb string) *cobra.Command {
 			if !ok {
 				return usageError("%s takes no files: keep it as an artifact of the run", client.Kind())
 			}
-			ctx, stop := context.WithTimeout(cmd.Context(), commentTime)
+			ctx, stop := o.forge.forgeTime(cmd.Context())
 			defer stop()
 			out, err := up.Upload(ctx, forge.Target{}, args[0], b)
 			if err != nil {

@@ -24,8 +24,7 @@ import (
 
 const (
 	maxCommentFile = 16 << 20
-	commentTime    = 4 * time.Minute // all requests together, with the pauses that a forge asks for
-	summaryBudget  = 1_000_000       // bytes of a job summary; GitHub refuses more than 1 MiB
+	summaryBudget  = 1_000_000 // bytes of a job summary; GitHub refuses more than 1 MiB
 )
 
 // commentOptions are the flags of `sky comment`, named as CML's where it has them.
@@ -36,6 +35,7 @@ type commentOptions struct {
 
 	removeMark, fresh, trusted, update, dryRun bool
 
+	apiTimeout time.Duration // all requests together, with the pauses that a forge asks for; 0 = the default
 	images imageOptions
 	dir    string      // of the report, where its pictures are
 	access forgeAccess // how the forge is reached, once its client is made
@@ -68,6 +68,9 @@ loads nothing, unless --trusted is given. What is too long is shortened. Picture
 are files beside the report are kept with the forge (GitLab, Bitbucket, Gitea), in
 --image-bucket, or with --image-branch on GitHub; others are named.
 
+A forge whose limit of requests is used up, or that is down, is waited for until
+--api-timeout. Then the report goes into the job summary, and the exit code is 110.
+
 The token comes from $REPO_TOKEN, $CML_TOKEN, $GITHUB_TOKEN, $GITLAB_TOKEN,
 $BITBUCKET_TOKEN (USER:PASSWORD, or an access token), $GITEA_TOKEN or $FORGEJO_TOKEN.` + more,
 		Example: "  sky comment " + verb + " report.md\n  sky comment " + verb + " report.md --target pr/7 --key nightly",
@@ -82,7 +85,7 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token), $GITEA_TOKEN or $FORGEJO_T
 			if err := oneOf("--mode", o.mode, "upsert", "append", "recreate", "minimize-old", "new"); err != nil {
 				return err
 			}
-			if err := o.images.check(); err != nil {
+			if err := errors.Join(o.images.check(), o.checkForge()); err != nil {
 				return err
 			}
 			if o.dir = "."; args[0] != "-" {
@@ -110,7 +113,7 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token), $GITEA_TOKEN or $FORGEJO_T
 				return usageError("--rm-watermark: what is to be found again needs its mark")
 			}
 			if verb == "watch" {
-				return a.watchComment(cmd.Context(), args[0], func(ctx context.Context, text string) error { return a.comment(ctx, text, &o) }, watchPause)
+				return a.watchAndKeep(cmd.Context(), args[0], &o, func(ctx context.Context, text string) error { return a.postComment(ctx, text, &o) })
 			}
 			text, err := a.readText(args[0])
 			if err != nil {
@@ -137,6 +140,7 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token), $GITEA_TOKEN or $FORGEJO_T
 	fl.StringVar(&o.mode, "mode", "upsert", "what becomes of the comment that is there: `MODE` is upsert, append, recreate, minimize-old (GitHub) or new")
 	fl.BoolVar(&o.dryRun, "dry-run", false, "print the request that would be sent, and send none")
 	o.images.flags(fl)
+	apiTimeoutFlag(fl, &o.apiTimeout)
 	if verb == "create" {
 		fl.BoolVar(&o.fresh, "new", false, "post one more comment, whatever is there")
 		fl.BoolVar(&o.removeMark, "rm-watermark", false, "post one more comment, without a mark by which it could be found again")
@@ -160,13 +164,28 @@ func notPosted(err error, hint string) error {
 	if errors.Is(err, context.Canceled) {
 		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 	}
+	if hint == "" && errors.Is(err, context.DeadlineExceeded) {
+		hint = "--api-timeout ran out: give it more time"
+	}
 	if hint != "" {
 		err = fmt.Errorf("%w\n  %s", err, hint)
 	}
 	return &exitError{code: exitNotPosted, err: err}
 }
 
+// comment posts a text. What a forge does not take for now goes into the job's summary.
 func (a *app) comment(ctx context.Context, text string, o *commentOptions) error {
+	err := a.postComment(ctx, text, o)
+	if away(err) && !o.dryRun {
+		a.intoSummary(o.summaryText(text, a.ciContext().RunURL), "post it again, or keep its file as an artifact of the job.")
+	}
+	return err
+}
+
+// postComment posts a text.
+func (a *app) postComment(ctx context.Context, text string, o *commentOptions) error {
+	ctx, stop := o.forgeTime(ctx)
+	defer stop()
 	ci := a.ciContext()
 	switch {
 	case o.of == "":
@@ -186,8 +205,6 @@ func (a *app) comment(ctx context.Context, text string, o *commentOptions) error
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithTimeout(ctx, commentTime)
-	defer stop()
 	target, err := a.commentTarget(ctx, client, ci, o)
 	if err != nil {
 		return err
@@ -290,12 +307,12 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 	token, source := a.forgeToken(o.token)
 	if in, ok := a.getenv("BITBUCKET_BUILD_NUMBER"); token == "" && forge.Kind(kind) == forge.Bitbucket && ok && in != "" {
 		o.access = forgeAccess{source: "the proxy of Pipelines", host: "api.bitbucket.org", repo: name}
-		return a.pipelinesClient(name)
+		return a.pipelinesClient(name, o.apiTimeout)
 	}
 	if token == "" {
 		return nil, notPosted(errors.New("there is no token to post with"), "set REPO_TOKEN, GITHUB_TOKEN, GITLAB_TOKEN, BITBUCKET_TOKEN or GITEA_TOKEN")
 	}
-	opts := forge.Options{API: api, Repo: name, Token: token, Agent: "aloft/" + version}
+	opts := a.reachForge(forge.Options{API: api, Repo: name, Token: token}, o.apiTimeout)
 	if o.dryRun {
 		opts.Transport = dryForge{a.out, http.DefaultTransport}
 	}
@@ -322,7 +339,7 @@ func (a *app) forgeToken(given string) (token, source string) {
 
 // pipelinesClient goes through the proxy of Bitbucket Pipelines, which knows the step: no token is needed there. It takes
 // reports and statuses of commits, no comments.
-func (a *app) pipelinesClient(repo string) (forge.Client, error) {
+func (a *app) pipelinesClient(repo string, timeout time.Duration) (forge.Client, error) {
 	address := "http://localhost:29418"
 	if v, _ := a.getenv("ALOFT_BITBUCKET_PROXY"); v != "" {
 		address = v
@@ -331,8 +348,8 @@ func (a *app) pipelinesClient(repo string) (forge.Client, error) {
 	if err != nil || proxy.Host == "" {
 		return nil, usageError("ALOFT_BITBUCKET_PROXY: %q is no URL", address)
 	}
-	c, err := forge.New(forge.Bitbucket, forge.Options{API: "http://api.bitbucket.org/2.0", Repo: repo, Agent: "aloft/" + version,
-		Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}})
+	c, err := forge.New(forge.Bitbucket, a.reachForge(forge.Options{API: "http://api.bitbucket.org/2.0", Repo: repo,
+		Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}, timeout))
 	if err != nil {
 		return nil, usageError("%v", err)
 	}
@@ -341,15 +358,15 @@ func (a *app) pipelinesClient(repo string) (forge.Client, error) {
 
 // withoutPull puts the report into the job's summary where there is one.
 func (a *app) withoutPull(text string, o *commentOptions) error {
-	path, _ := a.getenv("GITHUB_STEP_SUMMARY")
 	done := "none"
-	if path != "" {
-		if err := appendSummary(path, text); err != nil {
-			return notPosted(fmt.Errorf("write the job summary: %w", err), "")
-		}
+	where, err := a.writeSummary(text)
+	switch {
+	case err != nil:
+		return notPosted(fmt.Errorf("write the job summary: %w", err), "")
+	case where != "":
 		done = "summary"
-		a.note("There is no pull request: the report is in the job summary.")
-	} else {
+		a.note("There is no pull request: the report is in %s.", where)
+	default:
 		a.note("There is no pull request, and no job summary to write to: nothing was posted.")
 	}
 	if o.output == "json" {

@@ -65,6 +65,18 @@ func (a *app) watchComment(ctx context.Context, file string, post func(ctx conte
 	}
 }
 
+// watchAndKeep is watchComment, whose last text goes into the job's summary when the forge does not take it for now.
+func (a *app) watchAndKeep(ctx context.Context, file string, o *commentOptions, post func(ctx context.Context, text string) error) error {
+	err := a.watchComment(ctx, file, post, watchPause)
+	if !away(err) {
+		return err
+	}
+	if text, bad := readBounded(file, maxCommentFile); bad == nil {
+		a.intoSummary(o.summaryText(string(text), a.ciContext().RunURL), "keep "+file+" as an artifact of the job.")
+	}
+	return err
+}
+
 // dryForge is a forge that is read and never written: what would be sent is printed.
 type dryForge struct {
 	out   io.Writer

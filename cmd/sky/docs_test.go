@@ -87,7 +87,7 @@ func TestDocsCLI(t *testing.T) {
 				if value != "" {
 					name += " " + value
 				}
-				if d := f.DefValue; f.Value.Type() == "int" && d != "0" || f.Value.Type() == "string" && d != "" {
+				if d := f.DefValue; f.Value.Type() == "int" && d != "0" || (f.Value.Type() == "string" || f.Value.Type() == "duration") && d != "" && d != "0s" {
 					usage += " (default " + d + ")"
 				}
 				rows = append(rows, fmt.Sprintf("| `%s` | %s |", name, strings.ReplaceAll(usage, "|", "\\|")))

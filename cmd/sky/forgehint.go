@@ -22,6 +22,8 @@ func (x forgeAccess) refused(err error, what, needs string) string {
 		return ""
 	}
 	switch e.Reason {
+	case forge.RateLimited:
+		return fmt.Sprintf("%s has told the token (of %s) to wait for longer than --api-timeout lets it: try again later, or give more time", x.host, x.source)
 	case forge.Unauthorized:
 		return fmt.Sprintf("the token (of %s) is none of %s, or has run out; it needs %s", x.source, x.host, needs)
 	case forge.Forbidden:

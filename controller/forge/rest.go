@@ -9,27 +9,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/hashicorp/go-retryablehttp"
 )
 
 const (
 	maxAnswer    = 8 << 20 // bytes of one answer
 	maxPages     = 500
 	maxRedirects = 5
-	maxRetries   = 4
-	tryTimeout   = 20 * time.Second
-	maxPause     = 2 * time.Minute // a forge that asks for a longer wait is not waited for
-	firstPause   = 500 * time.Millisecond
-	// secondPause follows a secondary limit that does not say how long: GitHub asks for a minute at least.
-	secondPause = time.Minute
 )
 
 // Options say which repository is talked about, and how it is reached.
@@ -41,6 +33,12 @@ type Options struct {
 	// Transport carries the requests; nil = the standard one with a proxy from the environment.
 	Transport http.RoundTripper
 	Log       *slog.Logger // nil = none
+	// Patience bounds all pauses of the client together: those that the forge asks for, and those between tries; 0 = DefaultPatience.
+	Patience time.Duration
+	// Waiting is told of pauses that take long, when one begins and at most every 15 seconds; nil = nobody is.
+	Waiting func(Wait)
+	// Jitter spreads the tries of clients that failed together; nil = a source of its own.
+	Jitter rand.Source
 }
 
 // rest sends requests of one forge.
@@ -51,7 +49,8 @@ type rest struct {
 	token  string
 	agent  string
 	log    *slog.Logger
-	client *retryablehttp.Client
+	client *http.Client
+	waiter *waiter
 }
 
 func newREST(k Kind, o Options) (*rest, error) {
@@ -77,109 +76,28 @@ func newREST(k Kind, o Options) (*rest, error) {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	c := retryablehttp.NewClient()
-	c.Logger = nil // requests are logged here, without headers
-	if o.Transport != nil {
-		c.HTTPClient = &http.Client{Transport: o.Transport}
-	} else if t, ok := c.HTTPClient.Transport.(*http.Transport); ok {
-		t.ReadBufferSize = 64 << 10 // pages of comments are large
+	if o.Transport == nil {
+		o.Transport = pooled()
 	}
-	c.HTTPClient.Timeout = tryTimeout
 	// A redirect is followed here: the standard client would turn POST into GET, and take GitLab's token elsewhere.
-	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = maxRetries, firstPause, maxPause
-	c.CheckRetry, c.Backoff = retry, pause
-	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	r.client = c
+	r.client = &http.Client{Transport: o.Transport, Timeout: tryTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	r.waiter = newWaiter(base.Host, o)
 	return r, nil
+}
+
+// pooled is a transport for one client, with the proxy that the environment names.
+func pooled() http.RoundTripper {
+	std, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t := std.Clone()
+	t.ReadBufferSize = 64 << 10 // pages of comments are large
+	return t
 }
 
 // Host is Client's.
 func (r *rest) Host() string { return r.base.Host }
-
-// repeatable says that carrying out a request twice is as good as once.
-func repeatable(method string) bool { return method != http.MethodPost }
-
-// retry decides whether a request is sent again.
-func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
-	if ctx.Err() != nil {
-		return false, ctx.Err()
-	}
-	post, _ := ctx.Value(postKey{}).(bool)
-	switch {
-	case err != nil:
-		return !post, nil
-	case limited(resp):
-		// Refused, so it was not carried out: a POST can be repeated, too.
-		wait := asked(resp)
-		end, ok := ctx.Deadline()
-		return wait <= maxPause && (!ok || time.Until(end) > wait), nil
-	case resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented:
-		return !post, nil
-	}
-	return false, nil
-}
-
-// postKey marks the context of a request that is not repeated.
-type postKey struct{}
-
-// limited recognises the answers by which forges slow a client down: 429, and GitHub's 403.
-func limited(resp *http.Response) bool {
-	if resp.StatusCode == http.StatusTooManyRequests {
-		return true
-	}
-	return resp.StatusCode == http.StatusForbidden && (resp.Header.Get("Retry-After") != "" || resp.Header.Get("X-Ratelimit-Remaining") == "0" || secondary(resp))
-}
-
-// secondary looks for GitHub's secondary limit in the text, which is put back.
-func secondary(resp *http.Response) bool {
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(b), resp.Body), resp.Body}
-	text := strings.ToLower(string(b))
-	if err != nil || !strings.Contains(text, "secondary rate limit") && !strings.Contains(text, "abuse detection") {
-		return false
-	}
-	resp.Header.Set("Retry-After", strconv.Itoa(int(secondPause/time.Second))) // the text is gone when the pause is asked for
-	return true
-}
-
-// asked is how long the forge wants to be left alone.
-func asked(resp *http.Response) time.Duration {
-	h := resp.Header
-	if v := h.Get("Retry-After"); v != "" {
-		if n, err := strconv.ParseInt(v, 10, 32); err == nil && n >= 0 {
-			return time.Duration(n) * time.Second
-		}
-		if at, err := http.ParseTime(v); err == nil {
-			return max(at.Sub(clock(resp)), 0)
-		}
-	}
-	for _, name := range []string{"X-Ratelimit-Reset", "Ratelimit-Reset"} {
-		if n, err := strconv.ParseInt(h.Get(name), 10, 64); err == nil && n > 0 && n < 1<<40 && h.Get(strings.TrimSuffix(name, "Reset")+"Remaining") == "0" {
-			return max(time.Unix(n, 0).Sub(clock(resp)), 0) + time.Second
-		}
-	}
-	return secondPause
-}
-
-// clock is the time by the forge's clock, which its dates go by; ours may be another.
-func clock(resp *http.Response) time.Time {
-	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		return at
-	}
-	return time.Now()
-}
-
-// pause is the wait before the next try.
-func pause(least, most time.Duration, attempt int, resp *http.Response) time.Duration {
-	if resp != nil && limited(resp) {
-		return asked(resp)
-	}
-	return min(least<<min(attempt, 10), most)
-}
 
 // call sends one request and reads the answer as JSON into out. It gives the address of the next page, if there is one.
 func (r *rest) call(ctx context.Context, doing, method, address string, in, out any) (*http.Response, error) {
@@ -230,11 +148,39 @@ func strange(doing string, resp *http.Response) *Error {
 	return &Error{Doing: doing, Status: resp.StatusCode, Reason: Unexpected, Detail: "the answer is not what this API gives; is the address right?"}
 }
 
+// errTooLarge is an answer that is not read to its end.
+var errTooLarge = errors.New("the answer is too large")
+
 // send sends one request, again where that is safe, and reads the whole answer.
 func (r *rest) send(ctx context.Context, method, address, contentType string, payload []byte) (*http.Response, []byte, error) {
 	began := time.Now()
-	ctx = context.WithValue(ctx, postKey{}, !repeatable(method))
-	req, err := retryablehttp.NewRequestWithContext(ctx, method, address, payload)
+	for try := 0; ; try++ {
+		resp, body, err := r.once(ctx, method, address, contentType, payload)
+		why, asked := again(method, resp, err, try)
+		if why != "" && ctx.Err() == nil && r.waiter.pause(ctx, why, asked, try) {
+			r.log.Debug("forge request is sent again", "method", method, "try", try+1, "reason", why)
+			continue
+		}
+		path := address
+		if u, bad := url.Parse(address); bad == nil {
+			path = u.Path
+		}
+		if err != nil {
+			r.log.Debug("forge request failed", "method", method, "path", path, "took", time.Since(began), "err", r.plain(err))
+			return nil, nil, err
+		}
+		r.log.Debug("forge request", "method", method, "path", path, "status", resp.StatusCode, "took", time.Since(began))
+		return resp, body, nil
+	}
+}
+
+// once sends a request once. The body of the answer that it gives can be read again.
+func (r *rest) once(ctx context.Context, method, address, contentType string, payload []byte) (*http.Response, []byte, error) {
+	var in io.Reader
+	if payload != nil {
+		in = bytes.NewReader(payload)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -242,26 +188,19 @@ func (r *rest) send(ctx context.Context, method, address, contentType string, pa
 	if payload != nil {
 		req.Header.Set("Content-Type", contentType)
 	}
-	var resp *http.Response
-	var body []byte
-	for try := 0; ; try++ {
-		if resp, err = r.client.Do(req); err != nil {
-			break
-		}
-		body, err = readAll(resp)
-		_ = resp.Body.Close()
-		if err == nil && len(body) > maxAnswer {
-			return nil, nil, errors.New("the answer is too large")
-		}
-		if err == nil || !repeatable(method) || try == maxRetries { // an answer may break off after its head
-			break
-		}
-	}
+	resp, err := r.client.Do(req)
 	if err != nil {
-		r.log.Debug("forge request failed", "method", method, "path", req.URL.Path, "took", time.Since(began), "err", r.plain(err))
 		return nil, nil, err
 	}
-	r.log.Debug("forge request", "method", method, "path", req.URL.Path, "status", resp.StatusCode, "took", time.Since(began))
+	body, err := readAll(resp)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(body) > maxAnswer {
+		return nil, nil, errTooLarge
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, body, nil
 }
 

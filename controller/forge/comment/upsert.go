@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +42,8 @@ type Post struct {
 	Mode Mode
 	// Link is where the whole text is, for one that has to be shortened.
 	Link string
+	// Jitter spreads the looks of jobs whose posts were lost together; nil = a source of its own.
+	Jitter rand.Source
 }
 
 // Result is what became of it.
@@ -344,7 +347,11 @@ func (u *upsert) create(ctx context.Context) error {
 			return err
 		}
 		u.result.Action, u.wrote = Created, true
-		return rest(ctx, time.Second<<u.tries)
+		if u.p.Jitter == nil {
+			u.p.Jitter = rand.NewPCG(rand.Uint64(), rand.Uint64())
+		}
+		back := time.Second << u.tries
+		return rest(ctx, back+time.Duration(rand.New(u.p.Jitter).Int64N(int64(back/2)))) // #nosec G404: no secret hangs on it
 	}
 	if err != nil {
 		return err
