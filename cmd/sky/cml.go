@@ -57,7 +57,9 @@ do not get into addresses, and nobody is told of anything.`,
 	oldRerun.Hidden = true
 	asset := &cobra.Command{Use: "asset", Short: "Upload a file", Hidden: true, Args: knownCommand, RunE: showHelp}
 	asset.AddCommand(a.cmlPublish("publish"))
-	cmd.AddCommand(comments, old, check, oldCheck, repo, oldRepo, workflow, oldRerun, asset, a.cmlPublish("publish"))
+	pr := &cobra.Command{Use: "pr", Short: "Propose changed files", Args: knownCommand, RunE: showHelp}
+	pr.AddCommand(a.cmlPR("create"))
+	cmd.AddCommand(pr, comments, old, check, oldCheck, repo, oldRepo, workflow, oldRerun, asset, a.cmlPublish("publish"))
 	return cmd
 }
 
@@ -412,6 +414,9 @@ func cmlArgs(program string, args []string) []string {
 	}
 	if len(args) > 1 && args[0] == "comment" && args[1] != "create" && args[1] != "update" && !strings.HasPrefix(args[1], "-") {
 		args = append([]string{"comment", "create"}, args[1:]...)
+	}
+	if len(args) > 0 && args[0] == "pr" && (len(args) == 1 || args[1] != "create" && args[1] != "--help") {
+		args = append([]string{"pr", "create"}, args[1:]...)
 	}
 	return append([]string{"ci", cmlName}, args...)
 }

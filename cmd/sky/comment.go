@@ -36,9 +36,9 @@ type commentOptions struct {
 	removeMark, fresh, trusted, update, dryRun bool
 
 	apiTimeout time.Duration // all requests together, with the pauses that a forge asks for; 0 = the default
-	images imageOptions
-	dir    string      // of the report, where its pictures are
-	access forgeAccess // how the forge is reached, once its client is made
+	images     imageOptions
+	dir        string      // of the report, where its pictures are
+	access     forgeAccess // how the forge is reached, once its client is made
 }
 
 func newCommentCmd(a *app) *cobra.Command {

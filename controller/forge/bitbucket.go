@@ -133,6 +133,9 @@ type bbPull struct {
 		Commit struct {
 			Hash string `json:"hash"`
 		} `json:"commit"`
+		Repository struct {
+			FullName string `json:"full_name"`
+		} `json:"repository"`
 	} `json:"source"`
 }
 

@@ -21,8 +21,11 @@ func client(t *testing.T, s *forgetest.Server) (forge.Client, func()) {
 	s.Token, s.User = "tok-secret", "me"
 	transport, stop := forgetest.Start(s)
 	api := "http://forge.example"
-	if s.Kind == forge.GitLab {
+	switch s.Kind {
+	case forge.GitLab:
 		api += "/api/v4"
+	case forge.Gitea:
+		api += "/api/v1"
 	}
 	c, err := forge.New(s.Kind, forge.Options{API: api, Repo: "acme/model", Token: s.Token, Agent: "test", Transport: transport})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -114,6 +115,8 @@ func (g *github) graphql(ctx context.Context, doing, mutation, id string) error 
 type glOpened struct {
 	glMerge
 	WebURL string `json:"web_url"`
+	Source int64  `json:"source_project_id"` // another than Target for one of a fork
+	Target int64  `json:"target_project_id"`
 }
 
 func (m glOpened) opened() Opened { return Opened{PullRequest: m.pull(), URL: m.WebURL} }
@@ -122,7 +125,7 @@ func (g *gitlab) PullOf(ctx context.Context, branch string) (Opened, bool, error
 	var list []glOpened
 	_, err := g.call(ctx, "look for the merge request of a branch", http.MethodGet, g.at("/merge_requests?state=opened&per_page=100&source_branch="+url.QueryEscape(branch)), nil, &list)
 	for _, m := range list {
-		if m.State == "opened" && m.SourceBranch == branch {
+		if m.State == "opened" && m.SourceBranch == branch && m.Source == m.Target {
 			return m.opened(), true, err
 		}
 	}
@@ -147,18 +150,26 @@ func (g *gitlab) MergePull(ctx context.Context, p Opened, how MergeMethod) (bool
 		return false, &Error{Doing: "merge the merge request", Reason: Invalid, Detail: "whether GitLab rebases is a setting of the project: use --merge or --squash"}
 	}
 	in := map[string]any{"merge_when_pipeline_succeeds": true, "squash": how == MergeSquash}
-	for try := 1; ; try++ {
+	return false, mergeable(ctx, func() error {
 		_, err := g.call(ctx, "have the merge request merged", http.MethodPut, g.at("/merge_requests/"+strconv.Itoa(p.Number)+"/merge"), in, nil)
+		return err
+	}, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusUnprocessableEntity)
+}
+
+// mergeable tries for a while as long as the answer is one that a forge gives while it finds out whether it can merge.
+func mergeable(ctx context.Context, merge func() error, notYet ...int) error {
+	for try := 1; ; try++ {
+		err := merge()
 		e, ok := asError(err)
-		if !ok || try == mergeTries || e.Status != http.StatusMethodNotAllowed && e.Status != http.StatusNotAcceptable && e.Status != http.StatusUnprocessableEntity {
-			return false, err
+		if !ok || try == mergeTries || !slices.Contains(notYet, e.Status) {
+			return err
 		}
 		t := time.NewTimer(mergePause)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return false, err
+			return err
 		}
 	}
 }
@@ -177,12 +188,13 @@ func (p bbOpened) opened() Opened { return Opened{PullRequest: p.pull(), URL: p.
 func (b *bitbucket) PullOf(ctx context.Context, branch string) (Opened, bool, error) {
 	quoted := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(branch) + `"`
 	query := url.Values{"q": {"source.branch.name=" + quoted + ` AND state="OPEN"`}, "pagelen": {"50"}}
-	var page struct {
+	var page struct { // one: hardly fifty forks have an open one of a branch of this name
 		Values []bbOpened `json:"values"`
 	}
 	_, err := b.call(ctx, "look for the pull request of a branch", http.MethodGet, b.at("/pullrequests?"+query.Encode()), nil, &page)
 	for _, p := range page.Values {
-		if p.State == "OPEN" && p.Source.Branch.Name == branch {
+		from := p.Source.Repository.FullName
+		if p.State == "OPEN" && p.Source.Branch.Name == branch && (from == "" || strings.EqualFold(from, b.repo)) {
 			return p.opened(), true, err
 		}
 	}

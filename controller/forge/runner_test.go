@@ -108,8 +108,9 @@ func TestPullMaker(t *testing.T) {
 		forge.GitHub:    {forge.MergeCommit: "auto MERGE", forge.MergeSquash: "auto SQUASH", forge.MergeRebase: "auto REBASE"},
 		forge.GitLab:    {forge.MergeCommit: "when checked", forge.MergeSquash: "when checked, squashed", forge.MergeRebase: ""},
 		forge.Bitbucket: {forge.MergeCommit: "merge_commit", forge.MergeSquash: "squash", forge.MergeRebase: "rebase_merge"},
+		forge.Gitea:     {forge.MergeCommit: "merge when checked", forge.MergeSquash: "squash when checked", forge.MergeRebase: "rebase when checked"},
 	}
-	for _, kind := range kinds() {
+	for _, kind := range forge.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -117,6 +118,7 @@ func TestPullMaker(t *testing.T) {
 				for i := range 40 {
 					s.Pulls = append(s.Pulls, forgetest.Pull{Number: 100 + i, Branch: fmt.Sprintf("other-%d", i), Owner: "acme", SHA: "cccccccccc"})
 				}
+				s.Pulls[39] = forgetest.Pull{Number: 139, Branch: "main-cml-pr-01234567", Owner: "eve", SHA: "dddddddddd"} // a fork's branch of the same name
 				c, stop := client(t, s)
 				defer stop()
 				m, ctx := c.(forge.PullMaker), context.Background()

@@ -178,7 +178,10 @@ func TestSentAgain(t *testing.T) {
 				methods []string
 				do      func(c forge.Client) error
 			}{
-				{[]string{http.MethodGet}, func(c forge.Client) error { _, err := c.Comments(context.Background(), w.target, forge.Which{}); return err }},
+				{[]string{http.MethodGet}, func(c forge.Client) error {
+					_, err := c.Comments(context.Background(), w.target, forge.Which{})
+					return err
+				}},
 				{[]string{http.MethodPut, http.MethodPatch}, func(c forge.Client) error {
 					_, err := c.Update(context.Background(), w.target, made.ID, "text "+fault)
 					return err

@@ -386,6 +386,11 @@ func (s *Server) pulls(w http.ResponseWriter, r *http.Request, path string) {
 		doc := map[string]any{"node_id": pullNode(p), "html_url": pullPage(r, p), "web_url": pullPage(r, p), "links": map[string]any{"html": map[string]string{"href": pullPage(r, p)}}, "number": p.Number, "iid": p.Number, "id": p.Number, "state": state, "sha": p.SHA, "source_branch": p.Branch,
 			"head":   map[string]string{"sha": p.SHA, "ref": p.Branch},
 			"source": map[string]any{"branch": map[string]string{"name": p.Branch}, "commit": map[string]string{"hash": p.SHA[:min(12, len(p.SHA))]}}}
+		if p.Owner != "" && s.Kind != forge.GitHub {
+			doc["source_project_id"], doc["target_project_id"] = map[bool]int{true: 1, false: 2}[p.Owner == "acme"], 1
+			doc["head"] = map[string]any{"sha": p.SHA, "ref": p.Branch, "repo": map[string]string{"full_name": p.Owner + "/model"}}
+			doc["source"].(map[string]any)["repository"] = map[string]string{"full_name": p.Owner + "/model"}
+		}
 		if last == strconv.Itoa(p.Number) {
 			send(w, 200, doc)
 			return

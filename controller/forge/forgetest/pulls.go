@@ -53,7 +53,7 @@ func (s *Server) openPull(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	p := Pull{Owner: "acme", Branch: in.Head + in.SourceBranch + in.Source.Branch.Name, Base: in.Base + in.TargetBranch + in.Destination.Branch.Name,
 		Title: in.Title, Body: in.Body + in.Description, SHA: "0123456789abcdef"}
-	if i := slices.IndexFunc(s.Pulls, func(x Pull) bool { return x.Branch == p.Branch && x.State == "" }); i >= 0 {
+	if i := slices.IndexFunc(s.Pulls, func(x Pull) bool { return x.Branch == p.Branch && x.Owner == p.Owner && x.State == "" }); i >= 0 {
 		switch s.Kind {
 		case forge.GitHub:
 			send(w, 422, map[string]any{"message": "Validation Failed", "errors": []any{map[string]string{"resource": "PullRequest", "code": "custom",
@@ -62,13 +62,16 @@ func (s *Server) openPull(w http.ResponseWriter, r *http.Request) {
 		case forge.GitLab:
 			send(w, 409, map[string]any{"message": []string{"Another open merge request already exists for this source branch: !1"}})
 			return
+		case forge.Gitea:
+			send(w, 409, map[string]any{"message": "pull request already exists for these targets [id: 1]"})
+			return
 		}
 	}
 	s.next++
 	p.Number = int(s.next)
 	s.Pulls = append(s.Pulls, p)
 	page := pullPage(r, p)
-	send(w, 201, map[string]any{"number": p.Number, "iid": p.Number, "id": p.Number, "node_id": pullNode(p), "state": map[forge.Kind]string{forge.GitHub: "open", forge.GitLab: "opened", forge.Bitbucket: "OPEN"}[s.Kind],
+	send(w, 201, map[string]any{"number": p.Number, "iid": p.Number, "id": p.Number, "node_id": pullNode(p), "state": map[forge.Kind]string{forge.GitHub: "open", forge.Gitea: "open", forge.GitLab: "opened", forge.Bitbucket: "OPEN"}[s.Kind],
 		"html_url": page, "web_url": page, "links": map[string]any{"html": map[string]string{"href": page}}, "source_branch": p.Branch, "sha": p.SHA,
 		"head": map[string]string{"sha": p.SHA, "ref": p.Branch}, "source": map[string]any{"branch": map[string]string{"name": p.Branch}, "commit": map[string]string{"hash": p.SHA[:12]}}})
 }
@@ -79,6 +82,8 @@ func (s *Server) mergePull(w http.ResponseWriter, r *http.Request, number string
 		Strategy string `json:"merge_strategy"`
 		Wait     bool   `json:"merge_when_pipeline_succeeds"`
 		Squash   bool
+		Do       string // Gitea's
+		Checks   bool   `json:"merge_when_checks_succeed"`
 	}
 	_ = json.NewDecoder(r.Body).Decode(&in)
 	i := slices.IndexFunc(s.Pulls, func(p Pull) bool { return strconv.Itoa(p.Number) == number })
@@ -86,7 +91,13 @@ func (s *Server) mergePull(w http.ResponseWriter, r *http.Request, number string
 		s.fail(w, http.StatusNotFound, "Not Found")
 		return
 	}
-	how := in.Method + in.Strategy
+	how := in.Method + in.Strategy + in.Do
+	if in.Checks && !s.NotMerging {
+		how += " when checked"
+		s.Pulls[i].Merge = how
+		w.WriteHeader(http.StatusCreated) // scheduled
+		return
+	}
 	if in.Wait {
 		how = "when checked"
 		if in.Squash {
