@@ -7,6 +7,7 @@ import (
 	"aloft/tasks/check/frame"
 	"aloft/tasks/check/images"
 	"aloft/tasks/check/stats"
+	"aloft/tasks/check/text"
 )
 
 // Which names a side: "train" or "test".
@@ -24,6 +25,8 @@ type Side struct {
 	Data  *frame.Dataset
 	// Images are set instead of Data where the data are images.
 	Images *images.Set
+	// Texts are set instead where the data are texts.
+	Texts *text.Set
 	// Offset is added to row numbers in results: test rows follow train rows.
 	Offset int
 
@@ -57,6 +60,9 @@ type Context struct {
 func newContext(ctx context.Context, in *Inputs, items []Item) (*Context, error) {
 	if in.TrainImages != nil || in.TestImages != nil {
 		return imageContext(in)
+	}
+	if in.TrainTexts != nil || in.TestTexts != nil {
+		return textContext(in)
 	}
 	info, predErrs, modelErr := in.meet(ctx, items)
 	if err := in.validate(); err != nil {

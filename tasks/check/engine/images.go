@@ -39,10 +39,13 @@ func (c *Context) NotForTask(message string) error { return irrelevant(NotSuppor
 // MissingInput is the error of a check whose input was not given.
 func (c *Context) MissingInput(message string) error { return missing(NotSupported, message) }
 
-// total is the number of rows or images of a side.
+// total is the number of rows, images or texts of a side.
 func (s *Side) total() int {
 	if s.Images != nil {
 		return cmp.Or(s.Images.Total, len(s.Images.Records))
+	}
+	if s.Texts != nil {
+		return s.Texts.Len()
 	}
 	return s.Data.Total()
 }
@@ -61,7 +64,7 @@ func imageShape(s *images.Set) Shape {
 	return sh
 }
 
-// OnTables returns a context over tables made out of the images, for checks
+// OnTables returns a context over tables made out of images or texts, for checks
 // that use one of tables. It has the mode, the notes and, of one table, the
 // side of c.
 func (c *Context) OnTables(ctx context.Context, in Inputs) (*Context, error) {

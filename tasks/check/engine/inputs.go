@@ -8,6 +8,7 @@ import (
 
 	"aloft/tasks/check/frame"
 	"aloft/tasks/check/images"
+	"aloft/tasks/check/text"
 )
 
 // Task is the kind of prediction a model makes.
@@ -76,6 +77,9 @@ type Inputs struct {
 	// TrainImages and TestImages are set instead where the data are images;
 	// their predictions are within them.
 	TrainImages, TestImages *images.Set
+	// TrainTexts and TestTexts are set instead where the data are texts; their
+	// predictions are within them.
+	TrainTexts, TestTexts *text.Set
 	// TrainPredictions and TestPredictions may be nil.
 	TrainPredictions, TestPredictions *Predictions
 	// Task fixes the task; Unknown infers it.

@@ -51,11 +51,12 @@ type Outcome struct {
 const (
 	KindTabular = "tabular"
 	KindVision  = "vision"
+	KindNLP     = "nlp"
 )
 
 // Report is the outcome of a suite.
 type Report struct {
-	Kind    string // KindTabular or KindVision
+	Kind    string // KindTabular, KindVision or KindNLP
 	Name    string // what the data are called
 	Suite   string
 	Mode    Mode

@@ -31,6 +31,13 @@ func Run(ctx context.Context, suite Suite, in Inputs) (*Report, error) {
 		s := imageShape(in.TestImages)
 		r.Kind, r.Test = KindVision, &s
 	}
+	if in.TrainTexts != nil {
+		r.Kind, r.Train = KindNLP, textShape(in.TrainTexts)
+	}
+	if in.TestTexts != nil {
+		s := textShape(in.TestTexts)
+		r.Kind, r.Test = KindNLP, &s
+	}
 	c, err := newContext(ctx, &in, suite.Items)
 	if err != nil {
 		r.Err = asError(err)

@@ -27,7 +27,10 @@ type Grid struct {
 	Index   []any // nil means 0, 1, 2, …
 	// IndexName is what Index holds, "" when it has no name.
 	IndexName string
-	Rows      [][]any
+	// IndexNames are set instead where each entry of Index is a []any: what
+	// its parts hold.
+	IndexNames []string
+	Rows       [][]any
 }
 
 // Series is a labelled list of encoded values.

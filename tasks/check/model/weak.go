@@ -192,6 +192,9 @@ func (w weakCheck) choose(found []Segment, d *weakData) []Segment {
 		for _, b := range s.Bounds {
 			used[b.Feature] = true
 		}
+		if !repeat { // there, the list is numbered anew then
+			s.place = len(out)
+		}
 		out = append(out, s)
 	}
 	return out

@@ -278,8 +278,12 @@ func gridObject(g engine.Grid) engine.Object {
 	if index == nil {
 		index = []any{}
 	}
+	names := []any{orNull(g.IndexName)}
+	if g.IndexNames != nil {
+		names = list(g.IndexNames)
+	}
 	return engine.Object{
 		{Key: "__type__", Value: "DataFrame"}, {Key: "columns", Value: list(g.Columns)}, {Key: "n_rows", Value: len(g.Rows)},
-		{Key: "index_names", Value: []any{orNull(g.IndexName)}}, {Key: "index", Value: index}, {Key: "data", Value: rows},
+		{Key: "index_names", Value: names}, {Key: "index", Value: index}, {Key: "data", Value: rows},
 	}
 }
