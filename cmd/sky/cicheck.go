@@ -69,6 +69,7 @@ The check of one run is changed, not made again: set it running first, then at t
 	fl.StringArrayVar(&o.report.metrics, "metrics", nil, "`FILE` of metrics: JSON, or lines NAME: VALUE; can be repeated")
 	fl.StringVar(&o.report.base, "base", "", "`FILE` of metrics to compare with")
 	fl.StringVar(&o.report.source, "source", "suite.yaml", "`FILE` in the repository that findings are shown at")
+	apiURLFlag(fl, &o.forge.api)
 	apiTimeoutFlag(fl, &o.forge.apiTimeout)
 	outputFlag(cmd, &o.forge.output)
 	return cmd

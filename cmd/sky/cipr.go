@@ -55,6 +55,7 @@ of a commit of it that holds [skip ci] or whose run the token's owner has set of
 	fl.StringVar(&o.forge.repo, "repo", "", "`URL` or name of the repository (default the CI system's, else git's remote origin)")
 	fl.StringVar(&o.forge.driver, "driver", "", "`FORGE`: github, gitlab, bitbucket or gitea, which is Forgejo, too (default by the repository)")
 	fl.StringVar(&o.forge.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
+	apiURLFlag(fl, &o.forge.api)
 	apiTimeoutFlag(fl, &o.forge.apiTimeout)
 	outputFlag(cmd, &o.forge.output)
 	return cmd

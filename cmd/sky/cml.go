@@ -73,6 +73,7 @@ func (a *app) cmlFlags(cmd *cobra.Command, o *cmlOptions, prefixes ...string) {
 	fl.StringVar(&o.forge.token, "driver-token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
 	fl.StringVar(&o.forge.token, "token", "", "as --driver-token")
 	_ = fl.MarkHidden("token")
+	apiURLFlag(fl, &o.forge.api)
 	apiTimeoutFlag(fl, &o.forge.apiTimeout)
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		var bad error

@@ -29,7 +29,7 @@ const (
 
 // commentOptions are the flags of `sky comment`, named as CML's where it has them.
 type commentOptions struct {
-	target, sha, of, repo, driver, token, title, key, ifNoPR, output, mode string
+	target, sha, of, repo, driver, api, token, title, key, ifNoPR, output, mode string
 
 	pr, issue int
 
@@ -132,6 +132,7 @@ $BITBUCKET_TOKEN (USER:PASSWORD, or an access token), $GITEA_TOKEN or $FORGEJO_T
 	fl.StringVar(&o.of, "sha", "", "look for the pull request of the commit `SHA` instead of this run's")
 	fl.StringVar(&o.repo, "repo", "", "`URL` or name of the repository (default the CI system's, else git's remote origin)")
 	fl.StringVar(&o.driver, "driver", "", "`FORGE`: github, gitlab, bitbucket or gitea, which is Forgejo, too (default by the repository)")
+	apiURLFlag(fl, &o.api)
 	fl.StringVar(&o.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
 	fl.StringVar(&o.title, "watermark-title", "", "key of the comment, as CML has it: `TEXT` in which {workflow} and {run} are replaced")
 	fl.StringVar(&o.key, "key", "", "`KEY` of the comment (default workflow, job and matrix leg)")
@@ -290,6 +291,8 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 		here, err := url.Parse(ci.ServerURL)
 		if err != nil || here.Host != host || ci.APIURL == "" { // not the forge that the CI system belongs to
 			kind, api = cienv.ForgeOf(host)
+		} else if below := strings.Trim(here.Path, "/"); below != "" { // a server below a path
+			repo = strings.TrimPrefix(repo, below+"/")
 		}
 		if k := map[string]string{"github": "/api/v3", "gitlab": "/api/v4", "gitea": "/api/v1"}[o.driver]; api == "" && k != "" {
 			api = "https://" + host + k
@@ -300,6 +303,10 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 	}
 	if o.driver != "" {
 		kind = o.driver
+	}
+	if o.api != "" {
+		api = o.api
+		name = belowPath(name, api)
 	}
 	if kind == "" {
 		return nil, usageError("which forge is %s on? Give --driver: github, gitlab, bitbucket or gitea", name)
@@ -322,6 +329,21 @@ func (a *app) forgeClient(ctx context.Context, ci *cienv.Context, o *commentOpti
 	}
 	o.access = forgeAccess{source: source, host: c.Host(), repo: name}
 	return c, nil
+}
+
+// belowPath is a repository's name without the path that its server is below, as the address of the API tells it.
+func belowPath(name, api string) string {
+	u, err := url.Parse(api)
+	if err != nil {
+		return name
+	}
+	path := strings.Trim(u.Path, "/")
+	for _, end := range []string{"api/v4", "api/v3", "api/v1"} {
+		if below, ok := strings.CutSuffix(path, end); ok && below != "" {
+			return strings.TrimPrefix(name, below)
+		}
+	}
+	return name
 }
 
 // forgeToken finds the token of a forge, and says where.

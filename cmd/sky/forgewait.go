@@ -19,6 +19,11 @@ func apiTimeoutFlag(fl *pflag.FlagSet, d *time.Duration) {
 	fl.DurationVar(d, "api-timeout", forge.DefaultPatience, "`TIME` for all requests to the forge together, with the pauses it asks for")
 }
 
+// apiURLFlag is where the API of a forge is that does not follow from the repository's address.
+func apiURLFlag(fl *pflag.FlagSet, address *string) {
+	fl.StringVar(address, "api-url", "", "`URL` of the forge's API, where it does not follow from the repository's: https://HOST/gitlab/api/v4")
+}
+
 // forgeTime bounds all that a command does with a forge.
 func (o *commentOptions) forgeTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	d := o.apiTimeout
