@@ -123,6 +123,9 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 	if ok, err := s.remembered(ctx, r.GetUser(), r.GetRequestId(), again); err != nil || ok {
 		return again, s.reply("launch", err)
 	}
+	if r.GetMaxLifetimeMs() < 0 {
+		return nil, usage("max_lifetime_ms is %d: allowed: a time above 0, or 0 for no limit", r.GetMaxLifetimeMs())
+	}
 	if err := s.checkTrees(r.GetTask()); err != nil {
 		return nil, err
 	}
@@ -168,7 +171,7 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 		from := uint64(tx.Rev())
 		res, err := desired.Launch(tx, desired.LaunchSpec{Project: r.GetProject(), User: r.GetUser(), ClusterName: name, Seed: seed,
 			Task: proto.CloneOf(r.GetTask()), HasJob: r.GetHasRun(), WithSetup: !r.GetNoSetup() && !(r.GetFast() && exists), SealedSecrets: sealed, RequestID: r.GetRequestId(),
-			Candidates: cands, Autostop: r.GetAutostop(), Budget: clusterBudget(r.GetTask().GetBudget()), RetryUntilUp: r.GetRetryUntilUp(), CommandLine: r.GetCommandLine(), Now: now})
+			Candidates: cands, Autostop: r.GetAutostop(), Budget: clusterBudget(r.GetTask().GetBudget(), r.GetMaxLifetimeMs()), RetryUntilUp: r.GetRetryUntilUp(), CommandLine: r.GetCommandLine(), Now: now})
 		if err != nil {
 			return err
 		}
@@ -183,12 +186,13 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 	return out, nil
 }
 
-// clusterBudget is the part of a task's budget that holds for its cluster: money. The duration is the job's own.
-func clusterBudget(b *statev1.Budget) *statev1.Budget {
-	if b.GetMaxCost() == 0 && b.GetMaxHourlyCost() == 0 {
+// clusterBudget is what a cluster may cost and how long it may live, in milliseconds; 0 = for ever. A task's max_duration
+// is the job's own, and says nothing of the machines.
+func clusterBudget(b *statev1.Budget, lifetime int64) *statev1.Budget {
+	if b.GetMaxCost() == 0 && b.GetMaxHourlyCost() == 0 && lifetime <= 0 {
 		return nil
 	}
-	return &statev1.Budget{MaxCost: b.GetMaxCost(), MaxHourlyCost: b.GetMaxHourlyCost()}
+	return &statev1.Budget{MaxCost: b.GetMaxCost(), MaxHourlyCost: b.GetMaxHourlyCost(), MaxDurationMs: max(lifetime, 0)}
 }
 
 // fillLaunch writes the answer. Its rev is the one before the launch, so that a watch from there misses nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -155,4 +156,28 @@ func TestPullMaker(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRunnerProgram: GitHub tells which program its runners need, and GitLab its version.
+func TestRunnerProgram(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		want := []forge.RunnerProgram{{OS: "linux", Arch: "x64", URL: "https://example.com/r.tar.gz", SHA256: strings.Repeat("ab", 32)}, {OS: "linux", Arch: "arm64", URL: "https://example.com/a.tar.gz"}}
+		s := &forgetest.Server{Kind: forge.GitHub, Programs: want}
+		c, stop := client(t, s)
+		defer stop()
+		for _, owner := range []string{"", "acme"} {
+			if got, err := c.(forge.RunnerPrograms).RunnerPrograms(context.Background(), owner); err != nil || !slices.Equal(got, want) {
+				t.Errorf("of %q: %+v, %v", owner, got, err)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := &forgetest.Server{Kind: forge.GitLab}
+		c, stop := client(t, s)
+		defer stop()
+		if v, err := c.(forge.ServerVersion).ServerVersion(context.Background()); err != nil || v != "17.5.1" {
+			t.Errorf("%q, %v", v, err)
+		}
+	})
 }

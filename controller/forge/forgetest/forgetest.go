@@ -68,6 +68,8 @@ type Server struct {
 	// Breaches are requests and answers that GitHub's description of its API does not know. There must be none.
 	Breaches []string
 
+	// Programs are what GitHub's server offers for the machines of runners.
+	Programs []forge.RunnerProgram
 	// RunnerPage is how many runners a page has; 0 = as many as are asked for.
 	RunnerPage int
 	// NotMerging refuses to wait for checks before a merge, as branches without protection do.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -124,41 +125,45 @@ func (s *Server) runnerID() string {
 }
 
 // runner answers what is about runners; false = this is not.
-func (s *Server) runner(w http.ResponseWriter, r *http.Request, path string) bool {
+func (s *Server) runner(w http.ResponseWriter, r *http.Request, at string) bool {
 	switch s.Kind {
 	case forge.GitHub:
-		if m := runJobs.FindStringSubmatch(path); m != nil && r.Method == http.MethodGet {
+		if m := runJobs.FindStringSubmatch(at); m != nil && r.Method == http.MethodGet {
 			s.showRuns(w, r, m[1], m[2] != "")
 			return true
 		}
-		if m := runnerPath.FindStringSubmatch(path); m != nil {
+		if m := runnerPath.FindStringSubmatch(at); m != nil {
 			s.ghRunner(w, r, m[1], m[2])
 			return true
 		}
 	case forge.GitLab:
-		if m := glRunners.FindStringSubmatch(path); m != nil {
+		if m := glRunners.FindStringSubmatch(at); m != nil {
 			s.listRunners(w, r, m[1])
 			return true
 		}
-		if m := glRunner.FindStringSubmatch(path); m != nil {
+		if m := glRunner.FindStringSubmatch(at); m != nil {
 			s.glRunner(w, r, m[1], m[2] != "")
 			return true
 		}
-		if path == "/user/runners" && r.Method == http.MethodPost {
+		if at == "/user/runners" && r.Method == http.MethodPost {
 			s.glRegister(w, r)
 			return true
 		}
-		if glOwner.MatchString(path) && r.Method == http.MethodGet {
+		if at == "/version" && r.Method == http.MethodGet {
+			send(w, 200, map[string]any{"version": "17.5.1-ee", "revision": "0000000000a"})
+			return true
+		}
+		if glOwner.MatchString(at) && r.Method == http.MethodGet {
 			send(w, 200, map[string]any{"id": 77})
 			return true
 		}
 	default:
-		if m := bbRunners.FindStringSubmatch(path); m != nil {
+		if m := bbRunners.FindStringSubmatch(at); m != nil {
 			s.bbRunner(w, r, m[1], m[2])
 			return true
 		}
-		if bbOwner.MatchString(path) && r.Method == http.MethodGet {
-			send(w, 200, map[string]any{"uuid": "{" + strings.ReplaceAll(strings.Trim(path, "/"), "/", "-") + "}"})
+		if bbOwner.MatchString(at) && r.Method == http.MethodGet {
+			send(w, 200, map[string]any{"uuid": "{" + strings.ReplaceAll(strings.Trim(at, "/"), "/", "-") + "}"})
 			return true
 		}
 	}
@@ -236,6 +241,16 @@ func (s *Server) ghRunner(w http.ResponseWriter, r *http.Request, owner, id stri
 	switch {
 	case id == "" && r.Method == http.MethodGet:
 		s.listRunners(w, r, owner)
+	case id == "downloads" && r.Method == http.MethodGet:
+		list := []any{}
+		for _, p := range s.Programs {
+			doc := map[string]any{"os": p.OS, "architecture": p.Arch, "download_url": p.URL, "filename": path.Base(p.URL)}
+			if p.SHA256 != "" {
+				doc["sha256_checksum"] = p.SHA256
+			}
+			list = append(list, doc)
+		}
+		send(w, 200, list)
 	case id == "registration-token":
 		send(w, 201, map[string]any{"token": s.secret(), "expires_at": "2026-01-02T03:04:05Z"})
 	case id == "generate-jitconfig":

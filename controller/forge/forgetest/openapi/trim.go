@@ -41,6 +41,8 @@ var keep = map[string][]string{
 	"/repos/{owner}/{repo}/actions/runners/{runner_id}":             {"get", "delete"},
 	"/repos/{owner}/{repo}/actions/runners/generate-jitconfig":      {"post"},
 	"/repos/{owner}/{repo}/actions/runners/registration-token":      {"post"},
+	"/repos/{owner}/{repo}/actions/runners/downloads":               {"get"},
+	"/orgs/{org}/actions/runners/downloads":                         {"get"},
 	"/orgs/{org}/actions/runners":                                   {"get"},
 	"/orgs/{org}/actions/runners/{runner_id}":                       {"get", "delete"},
 	"/orgs/{org}/actions/runners/generate-jitconfig":                {"post"},
