@@ -59,7 +59,9 @@ do not get into addresses, and nobody is told of anything.`,
 	asset.AddCommand(a.cmlPublish("publish"))
 	pr := &cobra.Command{Use: "pr", Short: "Propose changed files", Args: knownCommand, RunE: showHelp}
 	pr.AddCommand(a.cmlPR("create"))
-	cmd.AddCommand(pr, comments, old, check, oldCheck, repo, oldRepo, workflow, oldRerun, asset, a.cmlPublish("publish"))
+	runner := &cobra.Command{Use: "runner", Short: "Launch a self-hosted runner", Args: knownCommand, RunE: showHelp}
+	runner.AddCommand(a.cmlRunner("launch"))
+	cmd.AddCommand(pr, comments, old, check, oldCheck, runner, repo, oldRepo, workflow, oldRerun, asset, a.cmlPublish("publish"))
 	return cmd
 }
 
@@ -418,6 +420,9 @@ func cmlArgs(program string, args []string) []string {
 	}
 	if len(args) > 0 && args[0] == "pr" && (len(args) == 1 || args[1] != "create" && args[1] != "--help") {
 		args = append([]string{"pr", "create"}, args[1:]...)
+	}
+	if len(args) > 0 && args[0] == "runner" && (len(args) == 1 || strings.HasPrefix(args[1], "-") && args[1] != "--help") {
+		args = append([]string{"runner", "launch"}, args[1:]...)
 	}
 	return append([]string{"ci", cmlName}, args...)
 }

@@ -53,6 +53,13 @@ func (s *Server) Runners() []Runner {
 	return slices.Clone(s.runners)
 }
 
+// RunAgain are the paths by which runs were started again, a copy of Reruns.
+func (s *Server) RunAgain() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.Reruns)
+}
+
 // AddRunner puts a runner there, as if somebody had registered it.
 func (s *Server) AddRunner(r Runner) {
 	s.mu.Lock()

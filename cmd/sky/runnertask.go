@@ -1,0 +1,121 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"aloft/controller/forge"
+)
+
+// runnerScript is what the machine of a runner does.
+//
+//go:embed runnernode/runner.sh
+var runnerScript string
+
+// runnerSecret is the variable by which the secret of a registration comes to the machine, among the task's secrets.
+const runnerSecret = "ALOFT_RUNNER_SECRET"
+
+// runnerRun is the `run` of a runner's task, with everything filled in that is no secret.
+func runnerRun(kind forge.Kind, r runnerRecord, env map[string]string, builds map[string]runnerBuild, idle time.Duration, setup string) string {
+	keep := "0"
+	if r.Keep {
+		keep = "1"
+	}
+	vars := [][2]string{{"labels", strings.Join(r.Labels, ",")}}
+	for name, v := range map[string]string{"ACTIONS_RUNNER_INPUT_URL": "server", "CI_SERVER_URL": "server", "ACCOUNT_UUID": "account", "REPOSITORY_UUID": "repository",
+		"RUNNER_UUID": "runner", "OAUTH_CLIENT_ID": "client"} {
+		if value, ok := env[name]; ok {
+			vars = append(vars, [2]string{v, value})
+		}
+	}
+	if kind == forge.Bitbucket && env["REPOSITORY_UUID"] == "" {
+		vars = append(vars, [2]string{"repository", ""})
+	}
+	slices.SortFunc(vars, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	vars = slices.CompactFunc(vars, func(a, b [2]string) bool { return a[0] == b[0] })
+	var lines []string
+	for _, v := range vars {
+		lines = append(lines, v[0]+"="+shellWord(v[1]))
+	}
+	return strings.NewReplacer("@KIND@", shellWord(string(kind)), "@NAME@", shellWord(r.Name), "@KEEP@", keep, "@IDLE@", strconv.Itoa(int(idle.Seconds())),
+		"@X64_URL@", shellWord(builds["x64"].url), "@X64_SHA256@", shellWord(builds["x64"].sha256),
+		"@ARM64_URL@", shellWord(builds["arm64"].url), "@ARM64_SHA256@", shellWord(builds["arm64"].sha256),
+		"@ENV@", strings.Join(lines, "\n"), "@SETUP@", setup).Replace(runnerScript)
+}
+
+// shellWord is a string as one word of a shell.
+func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+var spanPart = regexp.MustCompile(`^\s*([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)?(?:\s|,|and\b|$|[0-9])`)
+
+// parseSpan reads a time as CML's users write it: seconds (300), Go's form (1h30m) or words (5 minutes, 1 hour 30 minutes).
+// "never" gives 0 where it is allowed.
+func parseSpan(flag, s string, never bool) (time.Duration, error) {
+	bad := func() error {
+		more := ""
+		if never {
+			more = ", or never"
+		}
+		return usageError("%s %q: allowed: seconds as 300, or a time as 5m, 1h30m or \"5 minutes\"%s; at most 366 days", flag, s, more)
+	}
+	text := strings.ToLower(strings.TrimSpace(s))
+	if text == "never" && never {
+		return 0, nil
+	}
+	var sum time.Duration
+	for text != "" {
+		m := spanPart.FindStringSubmatch(text)
+		if m == nil {
+			return 0, bad()
+		}
+		n, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			return 0, bad()
+		}
+		unit := time.Second
+		switch {
+		case strings.HasPrefix(m[2], "m"):
+			unit = time.Minute
+		case strings.HasPrefix(m[2], "h"):
+			unit = time.Hour
+		case strings.HasPrefix(m[2], "d"):
+			unit = 24 * time.Hour
+		case strings.HasPrefix(m[2], "w"):
+			unit = 7 * 24 * time.Hour
+		}
+		if n*float64(unit) > float64(366*24*time.Hour) {
+			return 0, bad()
+		}
+		sum += time.Duration(n * float64(unit))
+		used := strings.Index(text, m[1]) + len(m[1])
+		rest := strings.TrimLeft(text[used:], " \t")
+		rest = strings.TrimPrefix(rest, m[2])
+		if m[2] == "" && rest != "" {
+			return 0, bad() // a number without a unit stands alone
+		}
+		rest = strings.TrimLeft(rest, " \t,")
+		if after, ok := strings.CutPrefix(rest, "and "); ok {
+			rest = after
+		}
+		if text = rest; sum > 366*24*time.Hour {
+			return 0, bad()
+		}
+	}
+	if sum < 0 || sum == 0 && !never {
+		return 0, bad()
+	}
+	return sum, nil
+}
+
+// spanWords is a time as messages tell it.
+func spanWords(d time.Duration) string {
+	if d == 0 {
+		return "never"
+	}
+	return fmt.Sprint(d)
+}
