@@ -64,7 +64,7 @@ not get to the machine.`,
 				r.setup = string(b)
 			}
 			if c.cloud == "" {
-				r.watch = true // as CML's own process is the runner's
+				r.infra, r.watch = hostProvider, true // as CML's own process is the runner's
 			}
 			return a.launchRunners(cmd.Context(), nil, r)
 		},
@@ -172,7 +172,7 @@ func (c *cmlRunnerOptions) task(a *app) ([]byte, error) {
 	if c.ssh != "" {
 		a.note("--cloud-ssh-private has no effect: sky makes keys of its own, and `ssh NAME` gets in.")
 	}
-	res := map[string]any{"infra": "local"}
+	res := map[string]any{}
 	switch c.cloud {
 	case "":
 		if c.kind != "" || c.gpu != "" && c.gpu != "nogpu" || c.spot || c.diskGB > 0 {

@@ -52,7 +52,7 @@ func exitTable() []exitCode {
 		{exitConflict, "conflict", "the cluster's or job's state does not allow it"},
 		{exitConfig, "configuration", "the request can never work as written: task, resources, credentials"},
 		{exitRegression, "regression", "`sky test --baseline`: the suite passed, and is worse than its baseline"},
-		{exitNotPosted, "not posted", "`sky comment`, `sky ci check`: the forge did not take it: token, permissions, limits, no pull request; after limits and outages a report is in the job summary"},
+		{exitNotPosted, "not posted", "`sky comment`, `sky ci check`, `sky ci runner`: the forge did not take it: token, permissions, limits, no pull request; after limits and outages a report is in the job summary"},
 		{exitInterrupted, "interrupted", "Ctrl-C before anything was handed over"},
 	}
 }

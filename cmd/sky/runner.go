@@ -116,7 +116,7 @@ func (a *app) prepareRunners(ctx context.Context, args []string, o *runnerOption
 	if client.Kind() == forge.GitHub && !slices.Contains(o.labels, "self-hosted") {
 		o.labels = append([]string{"self-hosted"}, o.labels...) // what workflows ask for beside a label of their own
 	}
-	fctx, stop := context.WithTimeout(ctx, commentTime)
+	fctx, stop := o.forge.forgeTime(ctx)
 	defer stop()
 	builds, err := a.runnerBuilds(fctx, client, o)
 	if err != nil {
@@ -145,7 +145,11 @@ func (a *app) runnerTask(args []string, o *runnerOptions) (*tasks.Task, error) {
 		t, _, err := a.readTask(args, &o.task)
 		return t, err
 	}
-	doc, ds := tasks.Parse("cml", o.source, tasks.Overrides{LookupEnv: a.getenv})
+	over := tasks.Overrides{LookupEnv: a.getenv}
+	if o.infra != "" {
+		over.Infra = &o.infra
+	}
+	doc, ds := tasks.Parse(cmlName, o.source, over)
 	if ds.HasErrors() {
 		return nil, &exitError{code: exitConfig, err: &taskError{ds.Errors(), strings.TrimRight(problems("", nil, ds.Errors(), painter(a.errOut)), "\n")}}
 	}
@@ -193,9 +197,10 @@ func (w *runners) launch(ctx context.Context, r runnerRecord) (runnerRecord, err
 		return r, &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 	}
 	// From here to the controller's answer an interruption waits: a registration alone would be of no use.
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), commentTime+handOverTime)
-	defer stop()
-	f, reg, err := w.register(ctx, r)
+	ctx = context.WithoutCancel(ctx)
+	fctx, stop := w.o.forge.forgeTime(ctx)
+	f, reg, err := w.register(fctx, r)
+	stop()
 	if err != nil {
 		return r, err
 	}
@@ -219,7 +224,9 @@ func (w *runners) launch(ctx context.Context, r runnerRecord) (runnerRecord, err
 	defer done()
 	resp, err := again(lctx, w.a, w.c, func() (*controlv1.LaunchResponse, error) { return w.c.Launch(lctx, req) })
 	if err != nil {
-		if left := w.discard(ctx, f); left != nil {
+		fctx, stop := w.o.forge.forgeTime(ctx)
+		defer stop()
+		if left := w.discard(fctx, f); left != nil {
 			w.a.note("warning: the runner %s is still registered: %v", f.Name, left)
 		}
 		return r, rpcError("launch the machine of runner "+f.Name, err)
@@ -257,7 +264,10 @@ func (w *runners) register(ctx context.Context, r runnerRecord) (*runnerFile, fo
 			if err = f.save(); err == nil {
 				return f, reg, nil
 			}
-			err = errors.Join(err, w.discard(ctx, f))
+			if left := w.discard(ctx, f); left != nil {
+				w.a.note("warning: the runner %s is still registered: %v", f.Name, left)
+				f.release()
+			}
 			return nil, forge.Registration{}, err
 		}
 		var e *forge.Error
@@ -267,7 +277,7 @@ func (w *runners) register(ctx context.Context, r runnerRecord) (*runnerFile, fo
 			// It may be there, but its secret was lost with the answer: it is removed, and made again.
 			if derr := w.discard(ctx, f); derr != nil {
 				f.release()
-				return nil, forge.Registration{}, w.o.refused(errors.Join(err, derr), w.client.Kind())
+				return nil, forge.Registration{}, w.o.refused(fmt.Errorf("%w; whether it was made cannot be told: %v", err, derr), w.client.Kind())
 			}
 		case known && e.Status == 409 && !given && try < nameTries:
 			if err := f.forget(); err != nil {
@@ -285,7 +295,10 @@ func (w *runners) register(ctx context.Context, r runnerRecord) (*runnerFile, fo
 			f.release()
 			return nil, forge.Registration{}, w.o.refused(err, w.client.Kind())
 		default:
-			return nil, forge.Registration{}, errors.Join(w.o.refused(err, w.client.Kind()), f.forget())
+			if ferr := f.forget(); ferr != nil {
+				w.a.note("warning: %v", ferr)
+			}
+			return nil, forge.Registration{}, w.o.refused(err, w.client.Kind())
 		}
 	}
 }
@@ -329,7 +342,7 @@ func (w *runners) reusable(ctx context.Context) ([]forge.Runner, error) {
 	if !w.o.reuse && !w.o.reuseIdle {
 		return nil, nil
 	}
-	ctx, stop := context.WithTimeout(ctx, commentTime)
+	ctx, stop := w.o.forge.forgeTime(ctx)
 	defer stop()
 	list, err := w.host.Runners(ctx, w.o.owner)
 	if err != nil {
@@ -432,7 +445,7 @@ func (w *runners) here(r runnerRecord) bool {
 
 // sweep removes registrations whose machines are gone or never came to be. What it cannot remove stays for the next time.
 func (w *runners) sweep(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, commentTime)
+	ctx, stop := w.o.forge.forgeTime(ctx)
 	defer stop()
 	list, err := runnerRecords(w.a.home)
 	if err != nil {

@@ -28,6 +28,7 @@ const forgeToken = "forge-token-71c2a9"
 // a child while it has a job. @URL@ is the server's.
 const standIn = `#!/bin/bash
 [ -z "$secret" ] && secret=$ACTIONS_RUNNER_INPUT_JITCONFIG
+[ ! -f .runner ] || secret=$(cat .runner)
 unset ACTIONS_RUNNER_INPUT_JITCONFIG
 name=$(printf %s "$secret" | curl -fsS --data-binary @- @URL@/stand-in/connect) || exit 3
 trap 'curl -fsS -X POST "@URL@/stand-in/leave?name=$name"; exit 0' INT TERM
@@ -35,11 +36,27 @@ worker=
 while :; do
   case $(curl -fsS "@URL@/stand-in/poll?name=$name") in
   job) [ -n "$worker" ] || { ./bin/Runner.Worker & worker=$!; } ;;
-  idle) [ -z "$worker" ] || { kill $worker; exit 0; } ;;
-  crash) exit 7 ;;
+  idle) [ -z "$worker" ] || { kill $worker; worker=; [ -f .runner ] || [ -n "$stays" ] || exit 0; } ;;
   esac
   sleep 0.2
 done
+`
+
+// standInConfig registers a runner for several jobs, as GitHub's config.sh does with the token that it is given.
+const standInConfig = `#!/bin/bash
+[ "$1 $2 $3 $4" = "--unattended --disableupdate --url @URL@/acme/model" ] || { echo "arguments: $*"; exit 9; }
+printf '%s' "$ACTIONS_RUNNER_INPUT_TOKEN" | curl -fsS --data-binary @- "@URL@/stand-in/register?name=$6&labels=$8" >.runner
+`
+
+// bitbucketStandIn is Java that runs Bitbucket's program: what that is told is in a file.
+const bitbucketStandIn = `#!/bin/bash
+[ "$#" = 3 ] && [ "$2 $3" = "-jar ./runner.jar" ] || { echo "arguments: $*"; exit 9; }
+file=${1#@}
+[ "$(stat -c %a "$file")" = 600 ] || { echo "$file is open"; exit 9; }
+grep -q 'runner.uuid={' "$file" && grep -q 'account.uuid={' "$file" || exit 9
+stays=1
+secret=$(sed -n 's/^"-Dbitbucket.pipelines.runner.oauth.client.secret=\(.*\)"$/\1/p' "$file")
+mkdir -p bin && printf '#!/bin/bash\nwhile :; do sleep 0.2; done\n' >bin/Runner.Worker && chmod +x bin/Runner.Worker
 `
 
 // gitlabStandIn is that of GitLab's program: what it is told is in a file.
@@ -72,6 +89,14 @@ func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
 		}
 		fmt.Fprint(w, name)
 	})
+	mux.HandleFunc("POST /stand-in/register", func(w http.ResponseWriter, q *http.Request) {
+		b, _ := io.ReadAll(q.Body)
+		if len(b) == 0 {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		r.s.AddRunner(forgetest.Runner{Name: q.FormValue("name"), Labels: strings.Split(q.FormValue("labels"), ","), Secret: "own-" + string(b)})
+		fmt.Fprint(w, "own-"+string(b))
+	})
 	mux.HandleFunc("POST /stand-in/leave", func(_ http.ResponseWriter, q *http.Request) { r.s.Disconnect(q.FormValue("name")) })
 	mux.HandleFunc("GET /stand-in/poll", func(w http.ResponseWriter, q *http.Request) {
 		word := "idle"
@@ -83,14 +108,24 @@ func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
 		fmt.Fprint(w, word)
 	})
 	mux.Handle("/", r.s)
+	mux.Handle("/2.0/", http.StripPrefix("/2.0", r.s)) // Bitbucket's, behind its proxy
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	r.url = web.URL
 	text := strings.ReplaceAll(standIn, "@URL@", web.URL)
-	if kind == forge.GitLab {
-		program = []byte(gitlabStandIn + strings.TrimPrefix(text, "#!/bin/bash\n"))
-	} else {
-		program = tarball(t, map[string]string{"run.sh": text, "bin/Runner.Worker": "#!/bin/bash\nwhile :; do sleep 0.2; done\n"})
+	more := strings.TrimPrefix(text, "#!/bin/bash\n")
+	java := t.TempDir()
+	switch kind {
+	case forge.GitLab:
+		program = []byte(gitlabStandIn + more)
+	case forge.Bitbucket:
+		r.s.Token = "" // its proxy knows the step
+		program = tarball(t, map[string]string{"bin/runner.jar": ""})
+		if err := os.WriteFile(filepath.Join(java, "java"), []byte(bitbucketStandIn+more), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		program = tarball(t, map[string]string{"run.sh": text, "config.sh": strings.ReplaceAll(standInConfig, "@URL@", web.URL), "bin/Runner.Worker": "#!/bin/bash\nwhile :; do sleep 0.2; done\n"})
 	}
 	sum := sha256.Sum256(program)
 	r.digest = hex.EncodeToString(sum[:])
@@ -101,6 +136,9 @@ func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
 	env := []string{"GITHUB_ACTIONS=true", "GITHUB_API_URL=" + web.URL, "GITHUB_SERVER_URL=" + web.URL, "GITHUB_REPOSITORY=acme/model", "GITHUB_RUN_ID=900", "GITHUB_TOKEN=" + forgeToken}
 	if kind == forge.GitLab {
 		env = []string{"GITLAB_CI=true", "CI_PROJECT_PATH=acme/model", "CI_SERVER_URL=" + web.URL, "CI_API_V4_URL=" + web.URL + "/api/v4", "CI_PIPELINE_ID=900", "REPO_TOKEN=" + forgeToken}
+	}
+	if kind == forge.Bitbucket {
+		env = []string{"BITBUCKET_BUILD_NUMBER=9", "BITBUCKET_REPO_FULL_NAME=acme/model", "BITBUCKET_COMMIT=bbbbbbbbbb", "ALOFT_BITBUCKET_PROXY=" + web.URL, "PATH=" + java + ":" + os.Getenv("PATH")}
 	}
 	r.world = newWorld(t, env...)
 	return r
@@ -172,7 +210,7 @@ func (r *runnerRig) nowhere(jobs bool, secrets ...string) {
 		}
 		b, _ := os.ReadFile(path)
 		st, err := d.Info()
-		own := err == nil && filepath.Base(path) == "config.toml" && st.Mode() == 0o600 // until the program has a job
+		own := err == nil && slices.Contains([]string{"config.toml", "java.args"}, filepath.Base(path)) && st.Mode() == 0o600 // until the program has a job
 		for _, s := range secrets {
 			if bytes.Contains(b, []byte(s)) && (!own || s == forgeToken || jobs) {
 				r.Errorf("%s holds %s", path, s)
@@ -197,7 +235,7 @@ func (r *runnerRig) nowhere(jobs bool, secrets ...string) {
 // TestRunner: a runner is launched, takes one job and is gone, and so is its machine; its secret is where it must be alone.
 func TestRunner(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []forge.Kind{forge.GitHub, forge.GitLab} {
+	for _, kind := range []forge.Kind{forge.GitHub, forge.GitLab, forge.Bitbucket} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			r := newRunnerRig(t, kind)
@@ -209,14 +247,16 @@ func TestRunner(t *testing.T) {
 			r.says("idle", "ci", "runner", "list")
 			r.nowhere(false, forgeToken, x.Secret)
 			r.s.Start(x.Name, "900")
-			r.says("busy", "ci", "runner", "list")
+			if kind != forge.Bitbucket { // it does not tell
+				r.says("busy", "ci", "runner", "list")
+			}
 			r.says("has a job", "logs", x.Name, "1", "--no-follow")
 			r.nowhere(true, forgeToken, x.Secret)
 			r.exits(exitConflict, []string{"it has a job", "--force"}, "ci", "runner", "stop", "-y", x.Name)
 			r.s.Start(x.Name, "")
 			r.clean()
 			out := r.ok("logs", x.Name, "1").out
-			for _, want := range []string{"prepared", "has a job", "has ended with 0"} {
+			for _, want := range []string{"prepared", "has a job", map[bool]string{true: "its job is over", false: "has ended with 0"}[kind == forge.Bitbucket]} {
 				if !strings.Contains(out, want) {
 					t.Errorf("the log does not say %q:\n%s", want, out)
 				}
@@ -248,6 +288,17 @@ func TestRunnerEnds(t *testing.T) {
 		r.exits(exitBudget, []string{"the cluster ran for its whole max_duration of 12s"}, "logs", x.Name, "1")
 		r.s.Disconnect(x.Name) // GitHub waits for a runner that does not answer
 		r.clean()
+	})
+	t.Run("several jobs", func(t *testing.T) {
+		t.Parallel()
+		r := newRunnerRig(t, forge.GitHub)
+		r.ok(r.launch("--ephemeral=false", "--idle-timeout", "3s", "--labels", "gpu")...)
+		x := r.one()
+		if !slices.Equal(x.Labels, []string{"self-hosted", "gpu"}) {
+			t.Errorf("%+v", x)
+		}
+		r.clean()
+		r.exits(0, []string{"it had no job for 3 seconds"}, "logs", x.Name, "1")
 	})
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()

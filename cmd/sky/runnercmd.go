@@ -43,6 +43,7 @@ type runnerOptions struct {
 	idleTime, life time.Duration // of idle and lifetime, once checked
 	prefix         string        // of names that are made up
 	source         []byte        // a task file that flags of CML's are; nil = none
+	infra          string        // its place, when a task file cannot name it
 }
 
 func newCIRunnerCmd(a *app) *cobra.Command {
@@ -96,6 +97,8 @@ func (o *runnerOptions) forgeFlags(cmd *cobra.Command) {
 	fl.StringVar(&o.owner, "org", "", "runners for a whole `ORGANISATION`, group (GitLab) or workspace (Bitbucket)")
 	fl.StringVar(&o.forge.driver, "driver", "", "`FORGE`: github, gitlab or bitbucket (default by the repository)")
 	fl.StringVar(&o.forge.token, "token", "", "`TOKEN` of the forge; others on the machine can see it, unlike one in $REPO_TOKEN")
+	apiURLFlag(fl, &o.forge.api)
+	apiTimeoutFlag(fl, &o.forge.apiTimeout)
 }
 
 func (o *runnerOptions) runnerFlags(cmd *cobra.Command) {
@@ -166,6 +169,9 @@ func (o *runnerOptions) check() error {
 
 // runnerHost is the forge that runners are registered with.
 func (a *app) runnerHost(ctx context.Context, o *runnerOptions) (forge.Client, forge.RunnerHost, error) {
+	if err := o.forge.checkForge(); err != nil {
+		return nil, nil, err
+	}
 	ci := a.ciContext()
 	client, err := a.forgeClient(ctx, &ci, &o.forge)
 	if err != nil {

@@ -156,7 +156,7 @@ func (a *app) listRunners(ctx context.Context, o *runnerOptions) error {
 	} else {
 		w.sweep(ctx)
 	}
-	ctx, stop := context.WithTimeout(ctx, commentTime)
+	ctx, stop := o.forge.forgeTime(ctx)
 	defer stop()
 	if list, err = runnerRecords(a.home); err != nil {
 		return err
@@ -311,7 +311,7 @@ func (w *runners) stop(ctx context.Context, name string, force bool) (note strin
 		return "", err
 	}
 	defer f.release()
-	fctx, done := context.WithTimeout(ctx, commentTime)
+	fctx, done := w.o.forge.forgeTime(ctx)
 	defer done()
 	got, err := w.find(fctx, f.runnerRecord)
 	if err == nil && got != nil {

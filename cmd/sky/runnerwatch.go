@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ func (w *runners) see(ctx context.Context, made []runnerRecord, reused []forge.R
 			return w.interrupted(ctx, made)
 		case err != nil && timeIsUp(wctx):
 			a.note("Gave up waiting for runner %s after %s; its launch goes on.\n  see how it goes:  sky ci runner list\n  end it:           sky ci runner stop %s", r.Name, w.o.timeout, r.Name)
-			return errors.Join(&exitError{code: exitWaitTimeout}, w.jsonOnly(ctx, made, reused))
+			return w.report(ctx, made, reused, &exitError{code: exitWaitTimeout})
 		case err != nil:
 			a.note("%s Runner %s: %v", a.style(styleRed, "✗"), r.Name, err)
 			if failed == nil || codeOf(failed) == exitOK {
@@ -55,13 +54,6 @@ func (w *runners) see(ctx context.Context, made []runnerRecord, reused []forge.R
 		err = failed
 	}
 	return w.report(ctx, made, reused, err)
-}
-
-func (w *runners) jsonOnly(ctx context.Context, made []runnerRecord, reused []forge.Runner) error {
-	if w.o.output != "json" {
-		return nil
-	}
-	return w.report(ctx, made, reused, &exitError{code: exitWaitTimeout})
 }
 
 // report ends a launch with its document.
@@ -319,6 +311,10 @@ func (w *runners) watchOne(ctx context.Context, x *watched) error {
 		r.Name = fmt.Sprintf("%s.again%d", base, x.successors)
 	}
 	next, err := w.launch(ctx, r)
+	if away(err) { // its troubles are waited for: there is no machine, and no cost
+		x.successors--
+		return nil
+	}
 	if err != nil {
 		return err
 	}

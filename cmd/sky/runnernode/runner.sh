@@ -109,7 +109,7 @@ busy() {
   local f line rest
   for f in /proc/[0-9]*/stat; do
     line=
-    read -r line <"$f" 2>/dev/null || [ -n "$line" ] || continue
+    read -r line 2>/dev/null <"$f" || [ -n "$line" ] || continue
     rest=${line##*) }
     set -- $rest # state, parent, group
     if [ "$kind" = github ]; then
@@ -151,8 +151,8 @@ while kill -0 "$pid" 2>/dev/null; do
     say "ending: it had no job for $idle seconds"
     halt
     exit 0
-  else
-    [ "$kind" = bitbucket ] || had=0
+  elif [ "$kind" != bitbucket ] || [ "$had" -lt 3 ]; then
+    had=0 # what was shorter was no job of Bitbucket's
   fi
   sleep 1
 done

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"io"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"aloft/controller/forge"
+	"aloft/controller/forge/forgetest"
+)
+
+// TestCMLRunner: `cml runner` without a cloud is a runner on this machine, and stays until it has ended.
+func TestCMLRunner(t *testing.T) {
+	t.Parallel()
+	r := newRunnerRig(t, forge.GitHub)
+	w := r.with("RUNNER_LABELS=gpu", "CML_RUNNER_SINGLE=true")
+	cmd := w.command(t.Context(), cmlArgs("cml", []string{"runner", "--idle-timeout", "never", "--cloud-startup-script", base64.StdEncoding.EncodeToString([]byte("echo prepared"))})...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { t.Log(out.String()) })
+	var x forgetest.Runner
+	r.eventually("a runner that is online", func() bool {
+		for _, x = range r.s.Runners() {
+			if x.Online {
+				return true
+			}
+		}
+		return false
+	})
+	if !strings.HasPrefix(x.Name, "cml-") || !slices.Contains(x.Labels, "gpu") {
+		t.Errorf("%+v", x)
+	}
+	r.s.Start(x.Name, "900")
+	r.says("has a job", "logs", x.Name, "1", "--no-follow")
+	r.s.Start(x.Name, "")
+	if err := cmd.Wait(); err != nil || !strings.Contains(out.String(), "is gone") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	r.clean()
+}
+
+// TestCMLMachines: CML's flags of clouds mean the machines that they meant, or are refused.
+func TestCMLMachines(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		o    cmlRunnerOptions
+		want string
+	}{
+		{cmlRunnerOptions{}, `{"resources":{}}`},
+		{cmlRunnerOptions{cloud: "aws", region: "us-west", kind: "m", gpu: "nogpu"}, `{"resources":{"cpus":"8+","infra":"aws/us-west-1","memory":"32+"}}`},
+		{cmlRunnerOptions{cloud: "aws", region: "us-east-1", kind: "l", gpu: "v100", spot: true, spotPrice: 2.5}, `{"resources":{"accelerators":"V100:4","infra":"aws/us-east-1","max_hourly_cost":2.5,"use_spot":true}}`},
+		{cmlRunnerOptions{cloud: "gcp", region: "eu-north", gpu: "nvidia-tesla-t4*2", diskGB: 80}, `{"resources":{"accelerators":"T4:2","disk_size":80,"infra":"gcp/europe-north1"}}`},
+		{cmlRunnerOptions{cloud: "gcp", region: "us-central1-a", kind: "n1-standard-4", spotPrice: -1}, `{"resources":{"infra":"gcp/us-central1/us-central1-a","instance_type":"n1-standard-4"}}`},
+		{cmlRunnerOptions{cloud: "aws", region: "eu-west-1b", image: "ami-1", metadata: []string{"team=x"}}, `{"resources":{"image_id":"ami-1","infra":"aws/eu-west-1/eu-west-1b","labels":{"team":"x"}}}`},
+		{cmlRunnerOptions{cloud: "azure"}, "--cloud azure"},
+		{cmlRunnerOptions{kind: "m"}, "need --cloud"},
+		{cmlRunnerOptions{cloud: "aws", subnet: "subnet-1"}, "--cloud-aws-subnet"},
+		{cmlRunnerOptions{cloud: "aws", permission: "arn"}, "--cloud-permission-set"},
+		{cmlRunnerOptions{cloud: "aws", metadata: []string{"x"}}, "KEY=VALUE"},
+		{cmlRunnerOptions{cloud: "aws", gpu: "T4:0"}, "N from 1"},
+	} {
+		b, err := x.o.task(&app{errOut: io.Discard})
+		got := string(b)
+		if err != nil {
+			got = err.Error()
+		}
+		if strings.HasPrefix(x.want, "{") && got != x.want || !strings.Contains(got, x.want) {
+			t.Errorf("%+v: %s, want %s", x.o, got, x.want)
+		}
+	}
+}
+
+// TestRunnerBuilds: which program a machine runs is known with its digest before the launch, or there is no launch.
+func TestRunnerBuilds(t *testing.T) {
+	t.Parallel()
+	const sum = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	list := "1" + sum[1:] + " *binaries/gitlab-runner-linux-amd64\n" + sum + "  ./binaries/gitlab-runner-linux-arm64\nnonsense\n" + sum + " binaries/gitlab-runner-darwin-arm64\n"
+	if got := gitlabSums([]byte(list)); len(got) != 2 || got["x64"] != "1"+sum[1:] || got["arm64"] != sum {
+		t.Errorf("%v", got)
+	}
+	for _, x := range []struct {
+		kind forge.Kind
+		o    runnerOptions
+		want string // of the machines of x64
+	}{
+		{forge.GitHub, runnerOptions{version: "v2.319.1", sums: []string{sum}}, "https://github.com/actions/runner/releases/download/v2.319.1/actions-runner-linux-x64-2.319.1.tar.gz"},
+		{forge.GitHub, runnerOptions{version: "2.319.1"}, "no digest"},
+		{forge.GitHub, runnerOptions{version: "latest"}, "--runner-version"},
+		{forge.GitHub, runnerOptions{}, "https://example.com/r.tar.gz"},
+		{forge.GitHub, runnerOptions{sums: []string{"x64=" + sum, "x64=1" + sum[1:]}}, "given twice"},
+		{forge.GitHub, runnerOptions{sums: []string{"abc"}}, "64 hexadecimal digits"},
+		{forge.GitHub, runnerOptions{urls: []string{"file:///x"}, sums: []string{sum}}, "http or https"},
+		{forge.GitLab, runnerOptions{sums: []string{sum}}, "https://gitlab-runner-downloads.s3.amazonaws.com/v17.5.0/binaries/gitlab-runner-linux-amd64"},
+		{forge.GitLab, runnerOptions{urls: []string{"https://mirror/x"}, sums: []string{"arm64=" + sum, "x64=" + sum}}, "https://mirror/x"},
+		{forge.Bitbucket, runnerOptions{version: "3.1.0", sums: []string{sum}}, "https://product-downloads.atlassian.com/software/bitbucket/pipelines/atlassian-bitbucket-pipelines-runner-3.1.0.tar.gz"},
+		{forge.Bitbucket, runnerOptions{sums: []string{sum}}, "--runner-version"},
+	} {
+		s := &forgetest.Server{Kind: x.kind, Token: "tok", Programs: []forge.RunnerProgram{{OS: "linux", Arch: "x64", URL: "https://example.com/r.tar.gz", SHA256: sum}, {OS: "linux", Arch: "arm64", URL: "https://example.com/a.tar.gz"}}}
+		web := httptest.NewServer(s)
+		api := web.URL
+		if x.kind == forge.GitLab {
+			api += "/api/v4"
+		}
+		c, err := forge.New(x.kind, forge.Options{API: api, Repo: "acme/model", Token: "tok"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := (&app{}).runnerBuilds(t.Context(), c, &x.o)
+		text := got["x64"].url
+		if err != nil {
+			text = err.Error()
+		} else if got["x64"].sha256 != sum {
+			t.Errorf("%s %+v: digest %s", x.kind, x.o, got["x64"].sha256)
+		}
+		if !strings.Contains(text, x.want) {
+			t.Errorf("%s %+v: %s, want %s", x.kind, x.o, text, x.want)
+		}
+		web.Close()
+	}
+}
+
+// TestSpan: times as CML's users write them.
+func TestSpan(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]time.Duration{"300": 5 * time.Minute, "5 minutes": 5 * time.Minute, "1h30m": 90 * time.Minute, "1 hour, 30 minutes": 90 * time.Minute,
+		"2 days and 1 hour": 49 * time.Hour, "90s": 90 * time.Second, "1.5 hours": 90 * time.Minute, "never": 0, "0": 0, "366d": 366 * 24 * time.Hour} {
+		if got, err := parseSpan("--x", text, true); err != nil || got != want {
+			t.Errorf("%q: %s, %v, want %s", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "soon", "-5", "5 parsecs", "5 6", "1h-2m", "367d", "9999999999", "5m garbage"} {
+		if got, err := parseSpan("--x", text, false); err == nil || !strings.Contains(err.Error(), "allowed") {
+			t.Errorf("%q: %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"never", "0"} {
+		if _, err := parseSpan("--x", text, false); err == nil {
+			t.Errorf("%q is taken where there is no never", text)
+		}
+	}
+}
+
+// FuzzSpan: no text is a time below 0 or above the limit, and Go's own times mean what Go says.
+func FuzzSpan(f *testing.F) {
+	for _, s := range []string{"5 minutes", "1h30m", "300", "never", "1 day and 2 hours", "9e9", "1.5h"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := parseSpan("--x", s, true)
+		if err != nil {
+			return
+		}
+		if d < 0 || d > 366*24*time.Hour {
+			t.Errorf("%q is %s", s, d)
+		}
+		if again, err := parseSpan("--x", d.Round(time.Second).String(), true); err != nil || again != d.Round(time.Second) {
+			t.Errorf("%q is %s, which is %s, %v", s, d, again, err)
+		}
+	})
+}
+
+// FuzzRunnerDigests: whatever a server says, only digests are taken.
+func FuzzRunnerDigests(f *testing.F) {
+	f.Add([]byte("ab *binaries/gitlab-runner-linux-amd64\n"))
+	f.Add([]byte(strings.Repeat("ab", 32) + " *binaries/gitlab-runner-linux-amd64\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for arch, sum := range gitlabSums(b) {
+			if !isDigest(sum) || !slices.Contains(runnerArches(), arch) {
+				t.Errorf("%s: %q", arch, sum)
+			}
+		}
+	})
+}
