@@ -91,11 +91,12 @@ func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
 	})
 	mux.HandleFunc("POST /stand-in/register", func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
-		if len(b) == 0 {
+		if !strings.HasPrefix(string(b), "runner-secret-") { // as the server makes them
 			w.WriteHeader(http.StatusForbidden)
 		}
-		r.s.AddRunner(forgetest.Runner{Name: q.FormValue("name"), Labels: strings.Split(q.FormValue("labels"), ","), Secret: "own-" + string(b)})
-		fmt.Fprint(w, "own-"+string(b))
+		own := "own-of-" + q.FormValue("name")
+		r.s.AddRunner(forgetest.Runner{Name: q.FormValue("name"), Labels: strings.Split(q.FormValue("labels"), ","), Secret: own})
+		fmt.Fprint(w, own)
 	})
 	mux.HandleFunc("POST /stand-in/leave", func(_ http.ResponseWriter, q *http.Request) { r.s.Disconnect(q.FormValue("name")) })
 	mux.HandleFunc("GET /stand-in/poll", func(w http.ResponseWriter, q *http.Request) {
@@ -272,10 +273,9 @@ func TestRunnerEnds(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		t.Parallel()
 		r := newRunnerRig(t, forge.GitHub)
-		r.ok(r.launch("--idle-timeout", "2 seconds")...)
-		name := r.one().Name
+		r.ok(r.launch("--idle-timeout", "2 seconds", "--runner-name", "idler")...)
 		r.clean()
-		r.exits(0, []string{"it had no job for 2 seconds"}, "logs", name, "1")
+		r.exits(0, []string{"it had no job for 2 seconds"}, "logs", "idler", "1")
 	})
 	t.Run("lifetime", func(t *testing.T) {
 		t.Parallel()
@@ -292,13 +292,15 @@ func TestRunnerEnds(t *testing.T) {
 	t.Run("several jobs", func(t *testing.T) {
 		t.Parallel()
 		r := newRunnerRig(t, forge.GitHub)
-		r.ok(r.launch("--ephemeral=false", "--idle-timeout", "3s", "--labels", "gpu")...)
+		r.ok(r.launch("--ephemeral=false", "--idle-timeout", "never", "--labels", "gpu")...)
 		x := r.one()
 		if !slices.Equal(x.Labels, []string{"self-hosted", "gpu"}) {
 			t.Errorf("%+v", x)
 		}
+		r.says("idle", "ci", "runner", "list")
+		r.nowhere(true, forgeToken, "runner-secret-")
+		r.ok("ci", "runner", "stop", "-y", x.Name)
 		r.clean()
-		r.exits(0, []string{"it had no job for 3 seconds"}, "logs", x.Name, "1")
 	})
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()

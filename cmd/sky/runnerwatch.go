@@ -215,6 +215,7 @@ type watched struct {
 	successors int
 	rerun      string // the run to be run again, once it has ended
 	lost       runnerRecord
+	waits      bool // it is to have a successor that the forge could not be asked for
 	over       bool
 }
 
@@ -292,7 +293,7 @@ func (w *runners) watchOne(ctx context.Context, x *watched) error {
 		w.leave(ctx, x.r)
 		w.a.sayUnless(w.o.output == "json", "Runner %s is gone.", x.r.Name)
 		return nil
-	case !lost || w.o.noRetry || x.successors == successorsMost || w.stopped(x.r):
+	case !lost || w.o.noRetry || x.successors == successorsMost || !x.waits && w.stopped(x.r):
 		x.over = true
 		return w.ended(ctx, x.r, end, "while it was watched")
 	}
@@ -301,9 +302,11 @@ func (w *runners) watchOne(ctx context.Context, x *watched) error {
 			x.r.Run = run
 		}
 	}
-	w.a.note("The machine of runner %s was lost: %s", x.r.Name, f.GetMessage())
 	old := x.r
-	w.leave(ctx, old)
+	if !x.waits {
+		w.a.note("The machine of runner %s was lost: %s", old.Name, f.GetMessage())
+		w.leave(ctx, old)
+	}
 	r := w.wanted(0, 1)
 	x.successors++
 	if r.Name != "" {
@@ -313,11 +316,13 @@ func (w *runners) watchOne(ctx context.Context, x *watched) error {
 	next, err := w.launch(ctx, r)
 	if away(err) { // its troubles are waited for: there is no machine, and no cost
 		x.successors--
+		x.waits = true
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	x.waits = false
 	if x.r = next; old.Run != "" {
 		x.rerun, x.lost = old.Run, old
 	}
