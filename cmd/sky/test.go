@@ -29,6 +29,7 @@ type testFlags struct {
 	explain                                   string
 	py                                        pythonFlags
 	images, testImages                        string
+	texts                                     textFlags
 }
 
 // newTestCmd makes `sky test`, which runs validation suites in this process, without a cluster.
@@ -43,6 +44,7 @@ func newTestCmd(a *app) *cobra.Command {
 		Example: "  sky test suite.yaml --html report.html\n" +
 			"  sky test --train a.csv --test b.csv --label y --suite data_integrity --suite train_test_validation\n" +
 			"  sky test --images photos/train --test-images photos/new --html report.html\n" +
+			"  sky test --text train.csv --test-text test.csv --text-column text --label label --html report.html\n" +
 			"  sky test --python test.py --out reports -- --epochs 3\n" +
 			"  sky test --explain FeatureDrift",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -73,10 +75,11 @@ func newTestCmd(a *app) *cobra.Command {
 	f.schema.register(fl)
 	fl.StringVar(&f.images, "images", "", "`DIR` of images, a folder for each class (instead of a document)")
 	fl.StringVar(&f.testImages, "test-images", "", "`DIR` of images to compare with")
+	f.texts.register(fl)
 	fl.StringVar(&f.train, "train", "", "train table, a `FILE` or a pattern (instead of a document)")
 	fl.StringVar(&f.test, "test", "", "test table, a `FILE` or a pattern")
 	fl.StringVar(&f.label, "label", "", "label `COLUMN`")
-	fl.StringVar(&f.task, "task-type", "", "`TYPE` of task: binary, multiclass or regression (default inferred)")
+	fl.StringVar(&f.task, "task-type", "", "`TYPE` of task: binary, multiclass or regression; of texts text_classification, token_classification or other (default inferred)")
 	fl.StringVar(&f.index, "index", "", "index `COLUMN`")
 	fl.StringVar(&f.datetime, "datetime", "", "date and time `COLUMN`")
 	fl.StringVar(&f.predTrain, "pred-train", "", "`FILE` of predictions for the train table: y_pred and proba_<class>")
@@ -106,8 +109,12 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		return nil
 	case len(args) == 1 && len(doc) > 0:
 		return &exitError{exitUsage, errors.New("give a suite document, or flags that describe one, not both")}
-	case (f.images != "" || f.testImages != "") && f.train+f.test != "":
+	case f.images+f.testImages != "" && f.train+f.test != "":
 		return &exitError{exitUsage, errors.New("--images are folders of images, --train and --test are tables: give one kind")}
+	case f.texts.files() != "" && f.train+f.test+f.images+f.testImages != "":
+		return &exitError{exitUsage, errors.New("--text is a file of texts, --train and --test are tables, --images folders of images: give one kind")}
+	case f.texts.files() == "" && f.texts.given():
+		return &exitError{exitUsage, errors.New("--text-column and the flags like it are about texts: name their file by --text")}
 	case f.schema.infer && len(args) == 1, f.schema.out != "" && !f.schema.infer:
 		return &exitError{exitUsage, errors.New("a schema is inferred from the table that --train names: sky test --infer-schema --train TABLE [--out-schema FILE]")}
 	case len(args) == 1:
@@ -120,7 +127,7 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 		}
 		if len(f.suites) == 0 && f.schema.file == "" {
 			doc["suites"] = []string{check.DataIntegrity}
-			if f.testImages != "" {
+			if f.testImages != "" || f.texts.test != "" {
 				doc["suites"] = []string{check.DataIntegrity, check.TrainTestValidation}
 			}
 		}
@@ -154,8 +161,11 @@ func (f *testFlags) run(cmd *cobra.Command, a *app, args []string) error {
 
 // kind is the kind of data where flags tell it.
 func (f *testFlags) kind() string {
-	if f.images != "" || f.testImages != "" {
+	switch {
+	case f.images != "" || f.testImages != "":
 		return string(check.Vision)
+	case f.texts.files() != "":
+		return string(check.NLP)
 	}
 	return ""
 }
@@ -164,7 +174,7 @@ func (f *testFlags) kind() string {
 func (f *testFlags) document() map[string]any {
 	doc := map[string]any{}
 	for key, v := range map[string]string{
-		"kind": f.kind(), "train": cmp.Or(f.train, f.images), "test": cmp.Or(f.test, f.testImages), "label": f.label, "task_type": f.task, "index": f.index, "datetime": f.datetime,
+		"kind": f.kind(), "train": cmp.Or(f.train, f.images, f.texts.train), "test": cmp.Or(f.test, f.testImages, f.texts.test), "label": f.label, "task_type": f.task, "index": f.index, "datetime": f.datetime,
 	} {
 		if v != "" {
 			doc[key] = v
@@ -176,14 +186,8 @@ func (f *testFlags) document() map[string]any {
 		}
 	}
 	f.schema.add(doc)
-	predictions := map[string]any{}
-	if f.predTrain != "" {
-		predictions["train"] = f.predTrain
-	}
-	if f.predTest != "" {
-		predictions["test"] = f.predTest
-	}
-	if len(predictions) > 0 {
+	f.texts.add(doc)
+	if predictions := sides(f.predTrain, f.predTest); len(predictions) > 0 {
 		doc["predictions"] = predictions
 	}
 	return doc

@@ -24,6 +24,8 @@ func TestTestCmd(t *testing.T) {
 	file("bad.csv", "x,y\n1,a\n1,b\n2,a\n")
 	pred := file("pred.csv", "y_pred,proba_a,proba_b\na,0.9,0.1\nb,0.2,0.8\na,0.7,0.3\n")
 	suite := file("suite.yaml", "suites: [data_integrity]\ntrain: bad.csv\nlabel: y\n")
+	texts := file("texts.csv", "t,y\nHello there.,a\nGood bye.,b\n\"What, now?\",a\n")
+	vocabulary := file("vocab.txt", "[UNK]\nhello\nthere\n.\n")
 	page := filepath.Join(dir, "report.html")
 	tests := []struct {
 		name   string
@@ -39,6 +41,11 @@ func TestTestCmd(t *testing.T) {
 			"--train", good, "--test", good, "--label", "y", "--pred-train", pred, "--pred-test", pred, "--task-type", "binary",
 			"--suite", "full_suite", "--feature", "x", "--na", "NA", "--compat", "deepchecks", "--fail-on", "never", "-o", "json",
 		}, exitOK, false, `"compat": "deepchecks"`},
+		{"texts", []string{"--text", texts, "--test-text", texts, "--text-column", "t", "--label", "y", "--metadata", "y", "--property", "all", "--vocabulary", vocabulary, "--fail-on", "never", "-o", "json"}, exitOK, false, `"kind": "nlp"`},
+		{"texts, leaked", []string{"--text", texts, "--test-text", texts, "--text-column", "t", "--label", "y"}, exitChecks, true, "Train Test Samples Mix"},
+		{"texts and tables", []string{"--text", texts, "--train", good}, exitUsage, false, "give one kind"},
+		{"no texts", []string{"--text-column", "t"}, exitUsage, false, "name their file by --text"},
+		{"explain of texts", []string{"--explain", "nlp:TrainTestSamplesMix"}, exitOK, false, "on train and test together"},
 		{"nothing", nil, exitUsage, false, "give a suite document"},
 		{"both", []string{suite, "--train", good}, exitUsage, false, "not both"},
 		{"missing file", []string{"--train", "gone.csv"}, exitUsage, false, "gone.csv"},

@@ -110,8 +110,8 @@ func (d *decoder) mapping(path string, n *yaml.Node, entries []entry) {
 func kindOf(n *yaml.Node) Kind {
 	n = resolve(n)
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == "kind" && resolve(n.Content[i+1]).Value == string(Vision) {
-			return Vision
+		if k := Kind(resolve(n.Content[i+1]).Value); n.Content[i].Value == "kind" && slices.Contains(Kinds(), k) {
+			return k
 		}
 	}
 	return Tabular
@@ -120,13 +120,17 @@ func kindOf(n *yaml.Node) Kind {
 // readKind refuses kinds that there are not.
 func (d *decoder) readKind(path string, n *yaml.Node) {
 	var kind string
-	d.choice(&kind, string(Tabular), string(Vision))(path, n)
+	d.choice(&kind, string(Tabular), string(Vision), string(NLP))(path, n)
 }
 
 func (d *decoder) document(n *yaml.Node) {
 	s := d.spec
-	if s.Kind = kindOf(n); s.Kind == Vision {
+	switch s.Kind = kindOf(n); s.Kind {
+	case Vision:
 		d.imageDocument(n)
+		return
+	case NLP:
+		d.textDocument(n)
 		return
 	}
 	d.mapping("", n, []entry{
@@ -195,8 +199,12 @@ func (d *decoder) whole(n *yaml.Node) {
 	faulty := func(key string) bool {
 		return slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Path == key })
 	}
-	if s.Kind == Vision {
+	switch s.Kind {
+	case Vision:
 		d.wholeImages(n, faulty)
+		return
+	case NLP:
+		d.wholeTexts(n, faulty)
 		return
 	}
 	if len(s.Train) == 0 && !faulty("train") {

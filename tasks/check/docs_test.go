@@ -31,7 +31,14 @@ func TestDocs(t *testing.T) {
 // code says.
 func TestImageDocs(t *testing.T) {
 	t.Parallel()
-	keep(t, "image-checks.md", imageReference(t))
+	keep(t, "image-checks.md", sampleReference(t, check.Vision))
+}
+
+// TestTextDocs keeps the reference of checks in docs/text-checks.md what the
+// code says.
+func TestTextDocs(t *testing.T) {
+	t.Parallel()
+	keep(t, "text-checks.md", sampleReference(t, check.NLP))
 }
 
 // keep compares the generated part of a document with what it ought to be, or
@@ -60,10 +67,10 @@ func keep(t *testing.T, name, reference string) {
 	}
 }
 
-// imageReference documents the checks of images.
-func imageReference(t *testing.T) string {
+// sampleReference documents the checks of images or texts.
+func sampleReference(t *testing.T, kind check.Kind) string {
 	t.Helper()
-	reg, err := check.Vision.Registry()
+	reg, err := kind.Registry()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +78,7 @@ func imageReference(t *testing.T) string {
 	done := make(map[string]bool)
 	for _, suite := range []string{check.ModelEvaluation, check.TrainTestValidation, check.DataIntegrity} {
 		fmt.Fprintf(&b, "\n## Suite `%s`\n", suite)
-		for _, d := range check.Vision.SuiteChecks(suite) {
+		for _, d := range kind.SuiteChecks(suite) {
 			section(&b, d, nil)
 			done[d.ID] = true
 		}

@@ -23,9 +23,12 @@ func RunSpec(ctx context.Context, spec *SuiteSpec, baseDir string) (*Report, err
 		return nil, err
 	}
 	var in *engine.Inputs
-	if spec.Kind == Vision {
+	switch spec.Kind {
+	case Vision:
 		in, err = spec.loadImages(ctx, baseDir)
-	} else {
+	case NLP:
+		in, err = spec.loadTexts(baseDir)
+	default:
 		in, err = spec.load(baseDir)
 	}
 	if err != nil {
@@ -114,6 +117,9 @@ func (s *SuiteSpec) load(dir string) (*engine.Inputs, error) {
 }
 
 func (l *loader) fault(key string, err error) {
+	if err == nil {
+		return
+	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
 			l.fault(key, e)

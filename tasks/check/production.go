@@ -13,9 +13,9 @@ import (
 // suiteParams lists the parameters of a suite. Those that its checks know are
 // handed on to them.
 func (k Kind) suiteParams(suite string) []engine.Param {
-	if k == Vision {
-		samples := engine.Param{Name: "n_samples", Type: engine.IntParam, Min: 1, Max: math.MaxFloat64, Doc: "images to look at in each check; null means the check's own number"}
-		if suite == FullSuite {
+	if k != Tabular {
+		samples := engine.Param{Name: "n_samples", Type: engine.IntParam, Min: 1, Max: math.MaxFloat64, Doc: "images or texts to look at in each check; null means the check's own number"}
+		if suite == FullSuite && k == Vision {
 			samples.Default = 5000
 		}
 		return []engine.Param{samples,

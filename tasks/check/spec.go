@@ -32,6 +32,8 @@ type SuiteSpec struct {
 	// Images are what is set instead of Train, Test and all that is of tables
 	// where the data are images.
 	Images ImageSpec
+	// Texts are what is set besides where the data are texts.
+	Texts TextSpec
 	// CSV is the dialect of CSV files.
 	CSV frame.Dialect
 	// MaxRows is the number of rows above which only those are kept in memory

@@ -92,7 +92,7 @@ func TestSuiteProblems(t *testing.T) {
 		{"unknown suite", "suites: [data_integrety]\ntrain: a", []string{`s.yaml:1: suites[0]: unknown suite "data_integrety" (did you mean "data_integrity"?); known are data_integrity,`}},
 		{"suite twice", "suites: [data_integrity, data_integrity]\ntrain: a", []string{"named twice"}},
 		{"unknown check", "checks: [IsSinglValue]\ntrain: a", []string{`checks[0]: unknown check "IsSinglValue" (did you mean "IsSingleValue"?)`}},
-		{"kind", "kind: sound\nsuites: [data_integrity]\ntrain: a", []string{`kind: must be tabular or vision, not "sound"`}},
+		{"kind", "kind: sound\nsuites: [data_integrity]\ntrain: a", []string{`kind: must be tabular or vision or nlp, not "sound"`}},
 		{"types", "suites: [data_integrity]\ntrain: a\ndtypes: {x: flot64}", []string{`s.yaml:3: dtypes.x: unknown type "flot64" (did you mean "float64"?)`}},
 		{"many", "suites: data_integrity\ntrain: {a: b}\nseed: -1\nfail_on: fial\ntask_type: clustering\nclasses: 3", []string{
 			"s.yaml:2: train: must be a file, a pattern or a list of them, not a mapping", "s.yaml:3: seed: must be a whole number", `s.yaml:4: fail_on: must be fail or warn or never, not "fial" (did you mean "fail"?)`,

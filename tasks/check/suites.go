@@ -9,6 +9,7 @@ import (
 	"aloft/tasks/check/engine"
 	"aloft/tasks/check/integrity"
 	"aloft/tasks/check/model"
+	"aloft/tasks/check/nlp"
 	"aloft/tasks/check/schema"
 	"aloft/tasks/check/split"
 	"aloft/tasks/check/vision"
@@ -37,22 +38,26 @@ type Kind string
 const (
 	Tabular Kind = engine.KindTabular
 	Vision  Kind = engine.KindVision
+	NLP     Kind = engine.KindNLP
 )
 
 // Kinds lists the kinds of data.
-func Kinds() []Kind { return []Kind{Tabular, Vision} }
+func Kinds() []Kind { return []Kind{Tabular, Vision, NLP} }
 
 // Registry returns the checks that may be named.
 func (k Kind) Registry() (*engine.Registry, error) {
-	if k == Vision {
+	switch k {
+	case Vision:
 		return engine.NewRegistry(vision.Integrity(), vision.Split(), vision.Model(), vision.Extra())
+	case NLP:
+		return engine.NewRegistry(nlp.Integrity(), nlp.Split(), nlp.Model(), nlp.Extra())
 	}
 	return engine.NewRegistry(integrity.Checks(), integrity.Extra(), split.Checks(), model.Checks(), model.Extra(), schema.Checks())
 }
 
 // SuiteNames lists the suites that may be named.
 func (k Kind) SuiteNames() []string {
-	if k == Vision {
+	if k != Tabular {
 		return []string{DataIntegrity, TrainTestValidation, ModelEvaluation, FullSuite}
 	}
 	return []string{DataIntegrity, TrainTestValidation, ModelEvaluation, FullSuite, ProductionSuite}
@@ -86,8 +91,11 @@ func plainUses(groups ...[]*engine.Definition) []use {
 // suiteUses lists the checks of a suite under its own parameters, which are
 // complete or nil for the defaults.
 func (k Kind) suiteUses(name string, args engine.Args) []use {
-	if k == Vision {
-		return visionUses(name)
+	switch k {
+	case Vision:
+		return sampleUses(name, vision.Integrity, vision.Split, vision.Model)
+	case NLP:
+		return sampleUses(name, nlp.Integrity, nlp.Split, nlp.Model)
 	}
 	switch name {
 	case DataIntegrity:
@@ -104,17 +112,17 @@ func (k Kind) suiteUses(name string, args engine.Args) []use {
 	return nil
 }
 
-// visionUses lists the checks of a suite of images.
-func visionUses(name string) []use {
+// sampleUses lists the checks of a suite of images or texts.
+func sampleUses(name string, integrity, split, model func() []*engine.Definition) []use {
 	switch name {
 	case DataIntegrity:
-		return plainUses(vision.Integrity())
+		return plainUses(integrity())
 	case TrainTestValidation:
-		return plainUses(vision.Split())
+		return plainUses(split())
 	case ModelEvaluation:
-		return plainUses(vision.Model())
+		return plainUses(model())
 	case FullSuite:
-		return plainUses(vision.Model(), vision.Split(), vision.Integrity())
+		return plainUses(model(), split(), integrity())
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func TestImageDocumentsRefused(t *testing.T) {
 	t.Parallel()
 	dir := pictures(t)
 	for _, c := range []struct{ name, doc, want string }{
-		{"an unknown kind", "kind: visoin\ntrain: train\nsuites: [data_integrity]", `suite.yaml:1: kind: must be tabular or vision, not "visoin"`},
+		{"an unknown kind", "kind: visoin\ntrain: train\nsuites: [data_integrity]", `suite.yaml:1: kind: must be tabular or vision or nlp, not "visoin"`},
 		{"a key of tables", "kind: vision\ntrain: train\nlabel: y\nsuites: [data_integrity]", `suite.yaml:3: unknown key "label"; known are kind, name`},
 		{"an unknown task", "kind: vision\ntask_type: clasification\ntrain: train\nsuites: [data_integrity]", `did you mean "classification"`},
 		{"an unknown format", "kind: vision\ntrain: {format: cocoa, images: a}\nsuites: [data_integrity]", `did you mean "coco"`},

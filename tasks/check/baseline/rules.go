@@ -114,9 +114,38 @@ func imageRules() map[string]rule {
 	}
 }
 
+// textRules lists the rule of each check of texts.
+func textRules() map[string]rule {
+	byConditions := rule{none: true}
+	return map[string]rule{
+		"TextPropertyOutliers":           {better: lower},
+		"UnknownTokens":                  {better: lower},
+		"UnderAnnotatedPropertySegments": byConditions,
+		"UnderAnnotatedMetaDataSegments": byConditions,
+		"PropertyLabelCorrelation":       {better: lower, path: "*"},
+		"ConflictingLabels":              {better: lower},
+		"TextDuplicates":                 {better: lower},
+		"SpecialCharacters":              {better: lower},
+		"FrequentSubstrings":             {better: lower},
+		"PropertyDrift":                  {better: lower, path: "*.Drift score"},
+		"LabelDrift":                     {better: lower, path: "Drift score"},
+		"TextEmbeddingsDrift":            {better: lower, path: "domain_classifier_drift_score"},
+		"TrainTestSamplesMix":            {better: lower},
+		"PredictionDrift":                {better: lower, path: "Drift score"},
+		"TrainTestPerformance":           {better: higher, scores: true},
+		"PropertySegmentsPerformance":    {better: higher, path: "weak_segments_list"},
+		"MetadataSegmentsPerformance":    {better: higher, path: "weak_segments_list"},
+		"ConfusionMatrixReport":          byConditions,
+		"SingleDatasetPerformance":       {better: higher, scores: true},
+	}
+}
+
 func ruleOf(kind, check string) rule {
-	if kind == engine.KindVision {
+	switch kind {
+	case engine.KindVision:
 		return imageRules()[check]
+	case engine.KindNLP:
+		return textRules()[check]
 	}
 	return rules()[check]
 }
@@ -130,7 +159,7 @@ func (r rule) measures(x *result) []measure {
 		return r.table(x.value)
 	case x.check == "SimpleModelComparison":
 		return r.models(x.value)
-	case x.check == "WeakSegmentsPerformance":
+	case x.check == "WeakSegmentsPerformance", x.check == "PropertySegmentsPerformance", x.check == "MetadataSegmentsPerformance":
 		return r.weakest(x.value)
 	}
 	var leaves []engine.Leaf

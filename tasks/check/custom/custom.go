@@ -65,6 +65,9 @@ func (k *Check) ID() string { return k.spec.Name }
 // error.
 func (k *Check) Run(ctx context.Context, c *engine.Context) (engine.Result, error) {
 	object := engine.Object(nil)
+	if c.Train().Texts != nil {
+		return engine.Result{}, engine.Errorf(engine.NotSupported, "%s is a command, which cannot check texts: it is told of tables and images only", k.spec.Name)
+	}
 	if c.Train().Images != nil {
 		o, remove, err := k.imageInput(c)
 		if err != nil {

@@ -160,7 +160,16 @@ func (s *objectScanner) put(c *cells, data []byte, pos int) (int, error) {
 			return next, err
 		}
 		return next, c.addText(value)
-	case '{', '[':
+	case '[':
+		if s.reader.opts.Lists {
+			end, err := list(data, pos)
+			if err != nil || c == nil || c.broken {
+				return end, err
+			}
+			return end, c.addText(data[pos:end])
+		}
+		fallthrough
+	case '{':
 		return 0, errors.New("an object or a list inside a cell; flatten the file first")
 	}
 	end := pos
@@ -272,4 +281,27 @@ func (s *objectScanner) text(data []byte, pos int, buf *[]byte) (value []byte, n
 		}
 	}
 	return nil, 0, &fault{pos, errJSON}
+}
+
+// list finds the end of a list of texts, numbers, truth values and nulls.
+func list(data []byte, pos int) (int, error) {
+	for at, quoted := pos+1, false; at < len(data); at++ {
+		switch b := data[at]; {
+		case b == '\n':
+			return 0, &fault{at, errJSON} // a line holds one object
+		case quoted && b == '\\':
+			at++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == ']':
+			if !json.Valid(data[pos : at+1]) {
+				return 0, &fault{pos, errJSON}
+			}
+			return at + 1, nil
+		case b == '[' || b == '{':
+			return 0, errors.New("a list within a list, or an object, inside a cell; flatten the file first")
+		}
+	}
+	return 0, &fault{pos, errJSON}
 }

@@ -28,6 +28,9 @@ type Options struct {
 	// that all are needed. It is told the number of rows.
 	Select func(total int) *Selection
 
+	// Lists keeps a list in a cell of JSON lines as the text that it is there.
+	Lists bool
+
 	only map[string]bool // read these columns alone, as text
 }
 

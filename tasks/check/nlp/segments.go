@@ -113,7 +113,7 @@ type search struct {
 func (q search) run(ctx context.Context, c *engine.Context, rows []int32) (model.Segments, error) {
 	none := model.Segments{}
 	if len(q.names) < 2 {
-		return none, engine.Errorf(engine.NotSupported, "Check requires %s to have at least two columns in order to run.", q.from.what)
+		return none, c.MissingInput(fmt.Sprintf("Check requires %s to have at least two columns in order to run.", q.from.what))
 	}
 	if len(rows) < fewSamples {
 		return none, tooFew(len(rows))

@@ -126,10 +126,13 @@ func faultsObject(s *engine.Shape) any {
 	return engine.Object{{Key: "count", Value: len(s.Faults)}, {Key: "samples", Value: out}, {Key: "partial", Value: orNull(s.Partial)}}
 }
 
-// of names what the data consist of: rows or images.
+// of names what the data consist of: rows, images or texts.
 func of(r *engine.Report) string {
-	if r.Kind == engine.KindVision {
+	switch r.Kind {
+	case engine.KindVision:
 		return "images"
+	case engine.KindNLP:
+		return "texts"
 	}
 	return "rows"
 }

@@ -235,10 +235,7 @@ func (p *page) data() {
 			p.add(`<dt>`, name, `</dt><dd>`, esc(value), `</dd>`)
 		}
 	}
-	columns := "columns"
-	if r.Kind == engine.KindVision {
-		columns = "properties"
-	}
+	columns := map[string]string{engine.KindTabular: "columns", engine.KindVision: "properties", engine.KindNLP: "properties and metadata"}[r.Kind]
 	item("Train", fmt.Sprintf("%s %s, %d %s", format.Number(float64(r.Train.Rows)), of(r), r.Train.Columns, columns))
 	if r.Test != nil {
 		item("Test", fmt.Sprintf("%s %s, %d %s", format.Number(float64(r.Test.Rows)), of(r), r.Test.Columns, columns))
@@ -251,11 +248,15 @@ func (p *page) data() {
 	}
 	item("Classes", strings.Join(some(classes), ", "))
 	features := "Numerical features"
-	if r.Kind == engine.KindVision {
+	categories := "Categorical features"
+	switch r.Kind {
+	case engine.KindVision:
 		features = "Properties"
+	case engine.KindNLP:
+		features, categories = "Numerical properties and metadata", "Categorical properties and metadata"
 	}
 	item(features, strings.Join(some(r.Train.Numerical), ", "))
-	item("Categorical features", strings.Join(some(r.Train.Categorical), ", "))
+	item(categories, strings.Join(some(r.Train.Categorical), ", "))
 	item("Index", r.Train.Index)
 	item("Datetime", r.Train.Datetime)
 	p.add(`</dl></div></section>`)

@@ -88,7 +88,8 @@ func Describe(w io.Writer, name, form string, width int) error {
 }
 
 // describe writes what name is, and returns it for programs. Checks and suites
-// of images are named vision:NAME where there is one of tables with the name.
+// of images and texts are named vision:NAME and nlp:NAME where there is one
+// of tables with the name.
 func (t *describer) describe(name string) (any, error) {
 	all := struct {
 		Suites []suiteEntry `json:"suites"`
@@ -198,7 +199,7 @@ func (t *describer) line(lead string, indent int, text string) {
 }
 
 func (t *describer) list(kind check.Kind, suites []suiteEntry, checks []checkEntry) {
-	of := map[check.Kind]string{check.Tabular: "TABLES", check.Vision: "IMAGES (kind: vision)"}[kind]
+	of := map[check.Kind]string{check.Tabular: "TABLES", check.Vision: "IMAGES (kind: vision)", check.NLP: "TEXTS (kind: nlp)"}[kind]
 	if t.b.Len() > 0 {
 		t.b.WriteByte('\n')
 	}
@@ -228,7 +229,7 @@ func (t *describer) suite(s suiteEntry, checks []checkEntry) {
 func (t *describer) check(c checkEntry) {
 	fmt.Fprintf(&t.b, "%s\n\n", c.Check)
 	t.line("  ", 2, c.Summary)
-	runs := map[engine.Scope]string{engine.SingleDataset: map[check.Kind]string{check.Tabular: "once for each table", check.Vision: "once for each set of images"}[c.Kind], engine.TrainTest: "on train and test together", engine.ModelOnly: "on the model alone"}[c.Scope]
+	runs := map[engine.Scope]string{engine.SingleDataset: map[check.Kind]string{check.Tabular: "once for each table", check.Vision: "once for each set of images", check.NLP: "once for each set of texts"}[c.Kind], engine.TrainTest: "on train and test together", engine.ModelOnly: "on the model alone"}[c.Scope]
 	if c.Predictions {
 		runs += "; needs predictions"
 	}

@@ -23,6 +23,8 @@ type Layout struct {
 	// Predicted is the column of predicted labels and Proba a pattern with one
 	// *, which stands for the class, of columns of probabilities; "" for none.
 	Predicted, Proba string
+	// ProbaColumns names the column of each class instead.
+	ProbaColumns map[string]string
 	// Properties are columns that hold properties.
 	Properties []string
 	// Embeddings is a pattern with one * of columns that hold embeddings.
@@ -84,6 +86,9 @@ func FromTable(t *frame.Table, l Layout) (*Set, error) {
 	}
 	if l.Proba != "" {
 		r.proba(l.Proba)
+	}
+	if l.ProbaColumns != nil {
+		r.probaOf(l.ProbaColumns)
 	}
 	if l.Embeddings != "" {
 		names, _, err := matching(t, l.Embeddings)
@@ -277,6 +282,18 @@ func (r *reader) proba(pattern string) {
 	}
 	for _, n := range names {
 		r.taken[n] = true
+	}
+	r.fault(r.set.setProba(r.table, names, classes))
+}
+
+// probaOf reads the columns of probabilities that are named.
+func (r *reader) probaOf(of map[string]string) {
+	var names, classes []string
+	for class, name := range of {
+		if r.column(name) == nil {
+			return // told
+		}
+		names, classes = append(names, name), append(classes, class)
 	}
 	r.fault(r.set.setProba(r.table, names, classes))
 }
