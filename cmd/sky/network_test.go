@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -209,6 +208,12 @@ func TestNoOtherAddress(t *testing.T) {
 		return
 	}
 	t.Parallel()
+	ownNetwork(t)
+}
+
+// ownNetwork runs the test that calls it in a network in which every address is this machine.
+func ownNetwork(t *testing.T) {
+	t.Helper()
 	const script = `ip link set lo up && ip route add local 0.0.0.0/0 dev lo && exec "$@"`
 	if out, err := exec.Command("unshare", "-rn", "sh", "-c", script, "sh", "true").CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: no network of its own can be had here: %v: %s", err, out)
@@ -217,9 +222,9 @@ func TestNoOtherAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("unshare", "-rn", "sh", "-c", script, "sh", self, "-test.run=^TestNoOtherAddress$", "-test.v")
+	cmd := exec.Command("unshare", "-rn", "sh", "-c", script, "sh", self, "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inNetwork+"=1")
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestNoOtherAddress") {
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -325,7 +330,6 @@ func TestProxies(t *testing.T) {
 		{"https, lower case", map[string]string{"GITHUB_API_URL": "https://forge.example", "https_proxy": web.URL, "SSL_CERT_FILE": ca}, 0, []string{"forge.example:443"}, ""},
 		{"https, an authority that is not known", map[string]string{"GITHUB_API_URL": "https://forge.example", "HTTPS_PROXY": web.URL}, exitNotPosted, []string{"forge.example:443"}, "certificate"},
 		{"a proxy that refuses", map[string]string{"GITHUB_API_URL": "https://other.example", "HTTPS_PROXY": web.URL}, exitNotPosted, []string{"other.example:443"}, ""},
-		{"left out", map[string]string{"GITHUB_API_URL": "https://forge.invalid", "HTTPS_PROXY": web.URL, "NO_PROXY": "elsewhere.example,.invalid"}, exitNotPosted, nil, ""},
 	} {
 		p.mu.Lock()
 		p.asked = nil
@@ -344,22 +348,17 @@ func TestProxies(t *testing.T) {
 	}
 }
 
-// TestNoProxy leaves an address out of what goes through the proxy.
+// TestNoProxy leaves an address out of what goes through the proxy. Addresses of this machine's loopback always are left out,
+// so it takes a network in which others are this machine, too.
 func TestNoProxy(t *testing.T) {
-	t.Parallel()
-	host := ""
-	addresses, _ := net.InterfaceAddrs()
-	for _, a := range addresses {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() && !n.IP.IsLinkLocalUnicast() {
-			host = n.IP.String()
-		}
+	if os.Getenv(inNetwork) == "" {
+		t.Parallel()
+		ownNetwork(t)
+		return
 	}
-	if host == "" {
-		t.Skip("SKIPPED: this machine has no address but its own loopback, which no proxy is asked for")
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp4", net.JoinHostPort(host, "0"))
+	l, err := net.Listen("tcp4", "192.0.2.10:0")
 	if err != nil {
-		t.Skipf("SKIPPED: %v", err)
+		t.Fatal(err)
 	}
 	s := &forgetest.Server{Kind: forge.GitHub, Token: "tok", User: "me", Unchecked: true}
 	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: s}}
@@ -378,7 +377,7 @@ func TestNoProxy(t *testing.T) {
 	if code, _, errOut := skyProcess(t, dir, env, args...); code != exitNotPosted || len(p.hosts()) != 1 {
 		t.Errorf("by the proxy: %d, asked for %v\n%s", code, p.hosts(), errOut)
 	}
-	env["NO_PROXY"] = "10.0.0.0/31," + host
+	env["NO_PROXY"] = "10.0.0.0/31,192.0.2.0/24"
 	if code, _, errOut := skyProcess(t, dir, env, args...); code != 0 || len(p.hosts()) != 1 || len(s.Comments()) != 1 {
 		t.Errorf("past the proxy: %d, asked for %v\n%s", code, p.hosts(), errOut)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -111,12 +112,15 @@ type anyValue struct{ v any }
 
 func (v anyValue) Encode() any { return v.v }
 
-// TestJUnitForm holds the XML against the schema of Jenkins' xUnit plugin.
+// surefireTime is the form of seconds.
+var surefireTime = regexp.MustCompile(`^(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]*)?$`)
+
+// TestJUnitForm holds the XML to the rules of the schema of Jenkins' xUnit plugin, form 10, written out here.
 func TestJUnitForm(t *testing.T) {
 	t.Parallel()
 	attributes := map[string][]string{
 		"testsuites": {"name", "time", "tests", "failures", "errors"},
-		"testsuite":  {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url", "version"},
+		"testsuite":  {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url"},
 		"testcase":   {"name", "classname", "time", "group"},
 		"failure":    {"type", "message"}, "error": {"type", "message"}, "skipped": {"type", "message"}, "system-out": {},
 	}
@@ -150,6 +154,9 @@ func TestJUnitForm(t *testing.T) {
 				var have []string
 				for _, a := range tok.Attr {
 					have = append(have, a.Name.Local)
+					if a.Name.Local == "time" && !surefireTime.MatchString(a.Value) {
+						t.Errorf("%s took %q", name, a.Value)
+					}
 					if !slices.Contains(attributes[name], a.Name.Local) {
 						t.Errorf("%s has an attribute %s", name, a.Name.Local)
 					}
