@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"aloft/controller/forge"
@@ -73,6 +74,7 @@ type runnerRig struct {
 	s      *forgetest.Server
 	url    string
 	digest string
+	hold   chan struct{} // if set, no program is online before it is closed
 }
 
 func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
@@ -83,6 +85,13 @@ func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
 	mux.HandleFunc("GET /stand-in/program", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(program) })
 	mux.HandleFunc("POST /stand-in/connect", func(w http.ResponseWriter, q *http.Request) {
 		b, _ := io.ReadAll(q.Body)
+		if r.hold != nil {
+			select {
+			case <-r.hold:
+			case <-q.Context().Done():
+				return
+			}
+		}
 		name, ok := r.s.Connect(string(b))
 		if !ok {
 			w.WriteHeader(http.StatusForbidden)
@@ -194,6 +203,9 @@ func (r *runnerRig) clean() {
 	r.exits(0, []string{"No runners."}, "ci", "runner", "list")
 	if list := r.s.Runners(); len(list) != 0 {
 		r.Errorf("registered: %+v", list)
+	}
+	if left, _ := os.ReadDir(filepath.Join(r.home, runnersDir)); len(left) != 0 {
+		r.Errorf("in %s there is %v", runnersDir, left)
 	}
 	for _, b := range r.s.Breaches {
 		r.Error(b)
@@ -388,6 +400,25 @@ func TestRunnerLeftovers(t *testing.T) {
 	if x := r.one(); x.Name != "somebody's" {
 		t.Errorf("%+v", x)
 	}
+	// A command that is killed when the forge has made the runner, before it hears of it.
+	cmd := r.command(t.Context(), r.launch("--runner-name", "killed")...)
+	r.s.Lose = func(q *http.Request, _ int) bool {
+		hit := strings.HasSuffix(q.URL.Path, "/generate-jitconfig")
+		if hit {
+			_ = cmd.Process.Kill()
+		}
+		return hit
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || len(r.s.Runners()) != 2 || len(r.nodes()) != 0 {
+		t.Errorf("%v, %+v, machines %v", err, r.s.Runners(), r.nodes())
+	}
+	r.exits(0, []string{"No runners."}, "ci", "runner", "list")
+	if x := r.one(); x.Name != "somebody's" {
+		t.Errorf("%+v", x)
+	}
 	// An answer that is lost: the runner whose secret nobody knows is removed, and another one made.
 	lost := false
 	r.s.Lose = func(q *http.Request, _ int) bool {
@@ -403,6 +434,29 @@ func TestRunnerLeftovers(t *testing.T) {
 	if x := r.one(); x.Name != "somebody's" {
 		t.Errorf("%+v", x)
 	}
+}
+
+// TestRunnerInterrupted: a CI job that is cancelled while it waits for its runner ends that.
+func TestRunnerInterrupted(t *testing.T) {
+	t.Parallel()
+	r := newRunnerRig(t, forge.GitHub)
+	r.hold = make(chan struct{})
+	defer close(r.hold)
+	cmd := r.command(t.Context(), r.launch("--runner-name", "early")...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the launch", func() bool {
+		b, _ := os.ReadFile(filepath.Join(r.home, runnersDir, "early.json"))
+		return bytes.Contains(b, []byte("job_id"))
+	})
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != exitInterrupted {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	r.clean()
 }
 
 // TestRunnerLost: a runner whose machine is taken away gets a successor with a registration of its own, and the run that it

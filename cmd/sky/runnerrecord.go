@@ -95,20 +95,29 @@ func openRunnerFile(home, name string) (*runnerFile, error) {
 
 // take locks the record. The lock ends with the process, however that ends.
 func (f *runnerFile) take() error {
-	l, err := os.OpenFile(strings.TrimSuffix(f.path, ".json")+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("hold the record of the runner: %w", err)
-	}
-	if err := syscall.Flock(int(l.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		l.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return errHeld
+	for {
+		l, err := os.OpenFile(f.lockPath(), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return fmt.Errorf("hold the record of the runner: %w", err)
 		}
-		return fmt.Errorf("hold the record of the runner: %w", err)
+		if err := syscall.Flock(int(l.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			l.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return errHeld
+			}
+			return fmt.Errorf("hold the record of the runner: %w", err)
+		}
+		mine, err := l.Stat()
+		there, serr := os.Stat(f.lockPath())
+		if err == nil && serr == nil && os.SameFile(mine, there) {
+			f.lock = l
+			return nil
+		}
+		l.Close() // whoever forgot the runner has just removed this file
 	}
-	f.lock = l
-	return nil
 }
+
+func (f *runnerFile) lockPath() string { return strings.TrimSuffix(f.path, ".json") + ".lock" }
 
 // release lets others have the record.
 func (f *runnerFile) release() {
@@ -139,9 +148,12 @@ func (f *runnerFile) save() error {
 	return nil
 }
 
-// forget removes the record; its lock stays held until it is released. Of the lock's file nothing depends afterwards.
+// forget removes the record, and lets go of it.
 func (f *runnerFile) forget() error {
 	if err := os.Remove(f.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the runner: %w", err)
+	}
+	if err := os.Remove(f.lockPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget the runner: %w", err)
 	}
 	f.release()

@@ -18,11 +18,11 @@ fi
 
 say() { printf 'runner %s: %s\n' "$name" "$*"; }
 fail() { say "$*" >&2; exit 1; }
-trap 'rm -f "$secret" "$dir/config.toml" "$dir/java.args"' EXIT
+trap 'cd / && rm -rf "$secret" "$dir"' EXIT # not every machine is gone then
 
 # --- what the user wants done first
 (
-  set +u
+  set +u +o pipefail
   : # there may be nothing
 @SETUP@
 ) || fail "the setup failed"
@@ -51,10 +51,13 @@ start() {
   github)
     tar xzf program && rm program
     # Systems without ICU run .NET only so.
-    if ! ls /usr/lib*/libicuuc.so* /usr/lib/*/libicuuc.so* >/dev/null 2>&1; then export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1; fi
+    local given lib icu=
+    for lib in /usr/lib*/libicuuc.so* /usr/lib/*/libicuuc.so*; do
+      [ ! -e "$lib" ] || icu=$lib
+    done
+    [ -n "$icu" ] || export DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
     export RUNNER_ALLOW_RUNASROOT=1
     set -m
-    local given
     given=$(<"$secret")
     rm -f "$secret"
     if [ "$keep" = 1 ]; then
