@@ -285,7 +285,7 @@ func TestRunnerEnds(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		t.Parallel()
 		r := newRunnerRig(t, forge.GitHub)
-		r.ok(r.launch("--idle-timeout", "2 seconds", "--runner-name", "idler")...)
+		r.ok(r.launch("--idle-timeout", "2 seconds", "--name", "idler")...)
 		r.clean()
 		r.exits(0, []string{"it had no job for 2 seconds"}, "logs", "idler", "1")
 	})
@@ -317,7 +317,7 @@ func TestRunnerEnds(t *testing.T) {
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()
 		r := newRunnerRig(t, forge.GitHub)
-		r.ok(r.launch("--count", "2", "--runner-name", "two")...)
+		r.ok(r.launch("--count", "2", "--name", "two")...)
 		r.exits(exitNotFound, []string{"no such runner"}, "ci", "runner", "stop", "-y", "nobody")
 		r.exits(0, []string{"two-1: stopped"}, "ci", "runner", "stop", "-y", "two-1")
 		x := r.one()
@@ -356,10 +356,10 @@ func TestRunnerRefused(t *testing.T) {
 		t.Parallel()
 		r := newRunnerRig(t, forge.GitHub)
 		r.s.AddRunner(forgetest.Runner{Name: "mine", Online: true})
-		r.exits(exitConflict, []string{"mine is already in use"}, r.launch("--runner-name", "mine")...)
+		r.exits(exitConflict, []string{"mine is already in use"}, r.launch("--name", "mine")...)
 		r.s.Disconnect("mine")
-		r.exits(0, []string{"is replaced", "is online"}, r.launch("--runner-name", "mine")...)
-		r.exits(exitConflict, []string{"mine is already in use"}, r.launch("--runner-name", "mine")...)
+		r.exits(0, []string{"is replaced", "is online"}, r.launch("--name", "mine")...)
+		r.exits(exitConflict, []string{"mine is already in use"}, r.launch("--name", "mine")...)
 		r.ok("ci", "runner", "stop", "-y", "--all")
 		r.clean()
 	})
@@ -401,7 +401,7 @@ func TestRunnerLeftovers(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	// A command that is killed when the forge has made the runner, before it hears of it.
-	cmd := r.command(t.Context(), r.launch("--runner-name", "killed")...)
+	cmd := r.command(t.Context(), r.launch("--name", "killed")...)
 	r.s.Lose = func(q *http.Request, _ int) bool {
 		hit := strings.HasSuffix(q.URL.Path, "/generate-jitconfig")
 		if hit {
@@ -426,7 +426,7 @@ func TestRunnerLeftovers(t *testing.T) {
 		lost = lost || hit
 		return hit
 	}
-	r.ok(r.launch("--runner-name", "again")...)
+	r.ok(r.launch("--name", "again")...)
 	if list := r.s.Runners(); !lost || len(list) != 2 || list[1].Name != "again" || !list[1].Online {
 		t.Errorf("%+v", list)
 	}
@@ -442,7 +442,7 @@ func TestRunnerInterrupted(t *testing.T) {
 	r := newRunnerRig(t, forge.GitHub)
 	r.hold = make(chan struct{})
 	defer close(r.hold)
-	cmd := r.command(t.Context(), r.launch("--runner-name", "early")...)
+	cmd := r.command(t.Context(), r.launch("--name", "early")...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

@@ -77,10 +77,13 @@ and what setup does before the runner starts; it has no run.`,
 			if len(args) == 1 && !looksLikeFile(args[0]) {
 				return usageError("%q is no task file: sky ci runner launch takes a task file that ends with .yaml, or nothing", args[0])
 			}
+			o.name = o.task.name
 			return a.launchRunners(cmd.Context(), args, o)
 		},
 	}
 	o.task.add(cmd)
+	cmd.Flags().Lookup("name").Usage = "`NAME` of the runner and of its cluster; of several NAME-1, NAME-2 (default made up)"
+	_ = cmd.Flags().MarkHidden("num-nodes")
 	o.runnerFlags(cmd)
 	fl := cmd.Flags()
 	fl.BoolVar(&o.ephemeral, "ephemeral", true, "one job for each runner; =false: until it is idle or its time is up")
@@ -105,7 +108,6 @@ func (o *runnerOptions) runnerFlags(cmd *cobra.Command) {
 	o.forgeFlags(cmd)
 	fl := cmd.Flags()
 	fl.Int64Var(&o.group, "group", 0, "`ID` of GitHub's runner group (default the default one)")
-	fl.StringVar(&o.name, "runner-name", "", "`NAME` of the runner and of its cluster; of several NAME-1, NAME-2 (default made up)")
 	fl.StringSliceVar(&o.labels, "labels", []string{"sky"}, "`LABELS` by which jobs ask for it, separated by commas")
 	fl.IntVar(&o.count, "count", 1, "`N` runners, each on its own machine; 0 = only clean up")
 	fl.BoolVar(&o.reuse, "reuse", false, "count runners that are online and have these labels: launch what is missing of --count")
@@ -140,7 +142,7 @@ func (o *runnerOptions) check() error {
 	}
 	if o.name != "" {
 		if err := tasks.ValidClusterName(o.name); err != nil {
-			return usageError("--runner-name: %v", err)
+			return usageError("--name: %v", err)
 		}
 	}
 	switch {
@@ -153,7 +155,7 @@ func (o *runnerOptions) check() error {
 	case o.noRetry && !o.watch && o.prefix != cmlName+"-":
 		return usageError("--no-retry says what --watch does: give that, too")
 	case len(o.name) > 40:
-		return usageError("--runner-name: %d characters; allowed: at most 40", len(o.name))
+		return usageError("--name: %d characters; allowed: at most 40", len(o.name))
 	case o.task.numNodes > 1:
 		return usageError("--num-nodes %d: a runner is one machine; for several runners give --count", o.task.numNodes)
 	case len(o.labels) == 0 || len(o.labels) > maxLabels:
