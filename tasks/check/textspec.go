@@ -209,6 +209,16 @@ func (s *SuiteSpec) loadTexts(dir string) (*engine.Inputs, error) {
 	return in, nil
 }
 
+// ReadTexts reads the data sets of a document of kind NLP, with the properties
+// that it wants computed. Test is nil without one.
+func ReadTexts(spec *SuiteSpec, baseDir string) (train, test *text.Set, err error) {
+	in, err := spec.loadTexts(baseDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return in.TrainTexts, in.TestTexts, nil
+}
+
 // textSet reads one data set.
 func (l *loader) textSet(key string, files, predictions []string, task text.Task) *text.Set {
 	x := &l.spec.Texts

@@ -51,6 +51,8 @@ type dataset struct {
 // final is what comes with the request to run.
 type final struct {
 	Checks []ranElsewhere `json:"checks"`
+	// Properties asks for the properties of the train texts instead of a run.
+	Properties bool `json:"properties"`
 }
 
 // result is the answer.
@@ -166,6 +168,9 @@ func (s *server) serve(ctx context.Context) error {
 			var f final
 			if err := s.object(length, &f); err != nil {
 				return err
+			}
+			if f.Properties {
+				return s.properties()
 			}
 			return s.run(ctx, f.Checks)
 		default:

@@ -106,6 +106,13 @@ class Engine:
             self._receive()
         return self.answer
 
+    def properties(self):
+        """Asks for the properties of the train texts instead of a run."""
+        self._frame(b"G", json.dumps({"properties": True}).encode())
+        while self.answer is None:
+            self._receive()
+        return self.answer
+
     def wanted(self, which):
         """Whether more samples of a data set are wanted; raises what the engine has to say."""
         while self.answer is None and select.select([self.socket], [], [], 0)[0]:

@@ -101,7 +101,7 @@ def check(function=None, *, name=None, per_dataset=True):
         blank.add_condition("There are no blank images", lambda n: n == 0)
         Suite("mine", blank).run(data)
 
-    The function gets an iterator over the batches of a data set (a Dataset for tables) and returns the value. With
+    The function gets an iterator over the batches of a data set (a Dataset for tables, a TextData for texts) and returns the value. With
     per_dataset=False it gets two, those of train and of test. It runs while the loader is read, which is read once.
     """
 

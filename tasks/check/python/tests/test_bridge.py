@@ -377,14 +377,126 @@ class Tables(unittest.TestCase):
             with self.subTest(want), self.assertRaisesRegex(errors.DeepchecksValueError, want):
                 make()
 
-    def test_texts(self):
-        from aloft_checks.nlp.suites import data_integrity as texts
+    def test_texts_as_a_table(self):
         from aloft_checks.tabular.suites import data_integrity as integrity
 
         t = TextData(["one", "two words"] * 30, label=[0, 1] * 30, task_type="text_classification", metadata={"source": ["a", "b"] * 30})
         self.assertTrue(integrity().run(t.to_dataset()).results)
-        with self.assertRaisesRegex(errors.DeepchecksNotImplementedError, "to_dataset"):
-            texts()
+
+
+def mails(n=200, seed=1, long=0, **options):
+    """Texts of two classes with all that goes with them, and what a model answered."""
+    rng = np.random.RandomState(seed)
+    label = rng.randint(0, 2, n)
+    text = ["%s number %d. %s" % ("Buy now!" if y else "Dear friend,", i, "word " * (rng.randint(2, 9) + 12 * y + long)) for i, y in enumerate(label)]
+    p = np.where(rng.rand(n) < 0.9, label, 1 - label) * 0.8 + 0.1
+    names = np.array(["ham", "spam"])
+    t = TextData(text, label=names[label], task_type="text_classification", name="mails", metadata={"source": ["web", "mail"] * (n // 2), "n": list(range(n))},
+                 embeddings=rng.normal(size=(n, 4)) + long, **options)
+    return t, names[(p > 0.5).astype(int)], np.stack([1 - p, p], axis=1)
+
+
+class Texts(unittest.TestCase):
+    def sides(self, **options):
+        out = {}
+        for w, seed in (("train", 1), ("test", 2)):
+            t, predictions, probabilities = mails(seed=seed, **(options if w == "test" else {}))
+            with self.assertWarnsRegex(UserWarning, "Sentiment .*dictionary"):
+                t.calculate_builtin_properties()
+            out.update({w + "_dataset": t, w + "_predictions": predictions, w + "_probabilities": probabilities})
+        return out
+
+    def test_suite(self):
+        from aloft_checks.nlp.suites import full_suite as texts
+
+        r = texts().run(model_classes=["ham", "spam"], **self.sides(long=20))
+        self.assertEqual(sorted(c.get_check_name() for c in r.get_not_ran_checks()), ["Unknown Tokens"] * 2)
+        self.assertEqual(r.report["kind"], "nlp")
+        by = {(c["check"], c["dataset"]): c for c in r.report["checks"]}
+        self.assertEqual(by["PropertyDrift", None]["conditions"][0]["category"], "FAIL")
+        self.assertEqual(by["TextEmbeddingsDrift", None]["conditions"][0]["category"], "FAIL")
+        self.assertGreater(by["PropertyLabelCorrelation", "train"]["value"]["Text Length"], 0.3)
+        self.assertEqual(by["TrainTestPerformance", None]["status"], "ok")
+        self.assertEqual(by["PropertySegmentsPerformance", "test"]["error"], None)
+        self.assertIn("Text Length", repr(r))
+
+    def test_same_as_in_python(self):
+        t, _, _ = mails()
+        with self.assertWarns(UserWarning):
+            t.calculate_builtin_properties(include_long_calculation_properties=True)
+        self.assertEqual(list(map(float, t.properties["Text Length"])), [float(len(x)) for x in t.text])
+        self.assertIn("Toxicity", t.properties_not_computed)
+        t.calculate_builtin_properties(include_properties=["Text Length", "% Punctuation"])
+        self.assertEqual(list(t.properties), ["Text Length", "% Punctuation"])
+        self.assertEqual(t.properties_not_computed, {})
+        with self.assertRaisesRegex(errors.DeepchecksBaseError, 'did you mean "Text Length"'):
+            t.calculate_builtin_properties(include_properties=["Text Lenght"])
+
+    def test_checks(self):
+        from aloft_checks.nlp.checks import PropertyDrift, TextDuplicates, UnknownTokens
+        from aloft_checks.nlp.suites import data_integrity as integrity
+
+        t = TextData(["a b", "A, b", None, "c"])
+        r = TextDuplicates(ignore_case=True).add_condition_ratio_less_or_equal(0.5).run(t)
+        self.assertAlmostEqual(r.value["percent_of_duplicates"], 1 / 3)
+        self.assertTrue(r.passed_conditions())
+        with self.assertRaisesRegex(errors.DeepchecksNotSupportedError, "requires properties"):
+            PropertyDrift().run(t, t)
+
+        class Tokenizer:
+            def get_vocab(self):
+                return {"[UNK]": 0, "a": 1, "c": 2}
+
+        self.assertEqual(UnknownTokens(tokenizer=Tokenizer()).run(t).value["unknown_word_ratio"], 0.5)
+        suite = integrity()
+        suite.add(check(name="Short")(lambda data: max(len(x or "") for x in data.text)))
+        names = [c.get_check_name() for c in suite.run(t).results]
+        self.assertIn("Short", names)
+
+    def test_tokens(self):
+        from aloft_checks.nlp.suites import model_evaluation as evaluation
+
+        tokens, labels = [["In", "New", "York"]] * 40, [["O", "B-LOC", "I-LOC"]] * 40
+        t = TextData(tokenized_text=tokens, label=labels, task_type="token_classification")
+        r = evaluation().run(t, t, train_predictions=labels, test_predictions=[["O", "B-LOC", "O"]] * 40)
+        rows = r.select_results(names=["Train Test Performance"])[0].value
+        rows = rows.to_dict("records") if hasattr(rows, "to_dict") else [dict(zip(rows, v)) for v in zip(*rows.values())]
+        self.assertEqual({(x["Dataset"], x["Metric"]): x["Value"] for x in rows}, {("Train", m): 1 for m in ("F1", "Precision", "Recall")} | {("Test", m): 0 for m in ("F1", "Precision", "Recall")})
+        with self.assertRaisesRegex(errors.ValidationError, "one for each token"):
+            evaluation().run(t, t, train_predictions=labels, test_predictions=[["O"]] * 40)
+
+    def test_bad_input(self):
+        from aloft_checks.nlp.suites import model_evaluation as evaluation
+
+        t, predictions, probabilities = mails(n=60)
+        for kind, want, make in (
+            ("ValidationError", "3 labels for 2 texts", lambda: TextData(["a", "b"], label=[1, 2, 3])),
+            ("DeepchecksValueError", "task_type must be one of", lambda: TextData(["a"], task_type="binary")),
+            ("DeepchecksValueError", "is needed", lambda: TextData()),
+            ("DeepchecksValueError", "not one text", lambda: TextData("abc")),
+            ("DeepchecksValueError", "holds a int", lambda: TextData(["a", 1])),
+            ("DeepchecksNotSupportedError", "multilabel", lambda: TextData(["a"], label=[[0, 1]], task_type="text_classification")),
+            ("DeepchecksValueError", "metadata has 1 rows for 2", lambda: TextData(["a", "b"], metadata={"x": [1]})),
+            ("DeepchecksValueError", "rows of embeddings", lambda: TextData(["a", "b"], embeddings=np.zeros((3, 2)))),
+            ("DeepchecksNotSupportedError", "requires properties", lambda: TextData(["a"]).properties),
+            ("DeepchecksNotImplementedError", "set_embeddings", lambda: TextData(["a"]).calculate_builtin_embeddings()),
+            ("ValidationError", "59 predictions for 60 texts", lambda: evaluation().run(t, t, train_predictions=predictions[:59])),
+            ("ValidationError", "sum up to 1", lambda: evaluation().run(t, t, train_probabilities=probabilities * 0.9)),
+            ("ValidationError", "each of the classes a, b, c", lambda: evaluation().run(t, t, train_probabilities=probabilities, model_classes=["a", "b", "c"])),
+            ("DeepchecksValueError", "must be given for both", lambda: evaluation().run(t, t, train_predictions=predictions)),
+            ("DeepchecksValueError", "must be a TextData", lambda: evaluation().run(["a"])),
+            ("DatasetValidationError", "different tasks", lambda: evaluation().run(t, TextData(["a"]))),
+            ("TypeError", "it has model_classes", lambda: evaluation().run(t, y_pred=1)),
+        ):
+            with self.subTest(want), self.assertRaisesRegex(Exception, want) as caught:
+                make()
+            self.assertEqual(type(caught.exception).__name__, kind, want)
+
+    def test_under_deepchecks_name(self):
+        script = "from deepchecks.nlp import TextData; from deepchecks.nlp.suites import data_integrity; from deepchecks.nlp.checks import TextDuplicates; print(TextDuplicates().run(TextData(['a', 'a'])).value['percent_of_duplicates'])"
+        path = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        out = subprocess.run([sys.executable, "-c", script], env=dict(os.environ, PYTHONPATH=path), capture_output=True, text=True)
+        self.assertEqual(out.stdout.strip(), "0.5", out.stderr)
 
 
 _RANK = """

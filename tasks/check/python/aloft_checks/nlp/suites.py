@@ -1,19 +1,29 @@
-"""The suites of texts, which the engine does not have."""
+"""The suites of texts."""
 
-from ..core import errors
+from .. import _document
+from ._run import Suite
+from .checks import CLASSES as _CLASSES
 
 __all__ = ["data_integrity", "train_test_validation", "model_evaluation", "full_suite"]
 
 
-def _missing(name):
-    def suite(*_, **__):
-        raise errors.DeepchecksNotImplementedError(
-            "the engine has no suite %s of texts: check metadata, properties and labels as a table, with "
-            "aloft_checks.tabular.suites.%s().run(train.to_dataset(), test.to_dataset())" % (name, name)
-        )
-
-    suite.__name__ = name
-    return suite
+def data_integrity(n_samples=None, random_state=None, **params):
+    """Checks of one data set: unusual texts, duplicates, conflicting or missing labels, boilerplate."""
+    return _document.builtin(Suite, _CLASSES, "data_integrity", "Data Integrity Suite", dict(params, n_samples=n_samples, random_state=random_state))
 
 
-data_integrity, train_test_validation, model_evaluation, full_suite = map(_missing, __all__)
+def train_test_validation(n_samples=None, random_state=None, **params):
+    """Checks that compare train with test: drift of properties, labels and embeddings, leaks."""
+    return _document.builtin(
+        Suite, _CLASSES, "train_test_validation", "Train Test Validation Suite", dict(params, n_samples=n_samples, random_state=random_state)
+    )
+
+
+def model_evaluation(n_samples=None, random_state=None, **params):
+    """Checks of predictions: performance, drift, weak segments."""
+    return _document.builtin(Suite, _CLASSES, "model_evaluation", "Model Evaluation Suite", dict(params, n_samples=n_samples, random_state=random_state))
+
+
+def full_suite(n_samples=None, random_state=None, **params):
+    """All of them."""
+    return _document.builtin(Suite, _CLASSES, "full_suite", "Full Suite", dict(params, n_samples=n_samples, random_state=random_state))
