@@ -249,6 +249,16 @@ type Tags struct {
 	Attempt      int32
 	Epoch        uint64
 	Owner        string
+	CI           CIRun `json:",omitzero"` // zero outside CI
+}
+
+// CIRun names the job of a CI system that a machine was made for: whoever has only the cloud's credentials finds it by that.
+type CIRun struct {
+	System     string // as `sky ci env` names it
+	Repository string // host/owner/name
+	Run        string // the system's id of the run or pipeline
+	Job        string // its name, and its matrix leg
+	Group      string // its concurrency group; "" = none
 }
 
 // CreateRequest asks for one machine.

@@ -34,7 +34,7 @@ Buildkite, CircleCI, Azure Pipelines and Jenkins; any other is CI if $CI says so
 		},
 	}
 	outputFlag(env, &output)
-	cmd.AddCommand(env, newCICheckCmd(a), newCIInitCmd(a), newCIMatrixCmd(a), newCIPolicyCmd(a), newCIPRCmd(a), newCIRunnerCmd(a), newCMLCmd(a))
+	cmd.AddCommand(env, newCICheckCmd(a), newCIInitCmd(a), newCIMatrixCmd(a), newCIPolicyCmd(a), newCIPRCmd(a), newCIReapCmd(a), newCIRunnerCmd(a), newCMLCmd(a))
 	return cmd
 }
 

@@ -20,6 +20,7 @@ const (
 	exitOK          = 0
 	exitFailure     = 1
 	exitUsage       = 2
+	exitFound       = 3
 	exitWaitTimeout = 75
 	exitSetup       = 100
 	exitUnfinished  = 101
@@ -41,6 +42,7 @@ func exitTable() []exitCode {
 		{exitOK, "ok", "done; for launch, exec, logs and wait: the job succeeded"},
 		{exitFailure, "failure", "an error without a code of its own"},
 		{exitUsage, "usage", "unknown flag, missing argument, or a prompt that nobody can answer"},
+		{exitFound, "found", "`sky ci reap --dry-run`: there are machines that it would end"},
 		{exitWaitTimeout, "wait timeout", "--timeout ran out while the job goes on: run `sky wait` or `sky logs`"},
 		{exitSetup, "setup", "the task's setup failed on some node"},
 		{exitUnfinished, "unfinished", "`sky logs --status` or `--no-follow` of a job that has not finished"},

@@ -17,32 +17,35 @@ import (
 
 // launchFlags are those of launch that exec has not.
 type launchFlags struct {
-	task         taskFlags
-	cluster      string
-	dryrun       bool
-	detach       bool
-	noDetach     bool
-	yes          bool
-	idle         int
-	waitFor      string
-	down         bool
-	retry        bool
-	noSetup      bool
-	fast         bool
-	async        bool
-	noAsync      bool
-	cloneDisk    string
-	workspace    string
-	docker       bool
-	output       string
-	timeout      time.Duration
-	requestID    string
-	resultsUnder string
-	logLimit     string
-	onInterrupt  string
-	outputFile   string
-	clouds       []string
-	catalog      string
+	task      taskFlags
+	cluster   string
+	dryrun    bool
+	detach    bool
+	noDetach  bool
+	yes       bool
+	idle      int
+	waitFor   string
+	down      bool
+	retry     bool
+	noSetup   bool
+	fast      bool
+	async     bool
+	noAsync   bool
+	cloneDisk string
+	workspace string
+	docker    bool
+	output    string
+	timeout   time.Duration
+	requestID string
+	group     string // --concurrency-group
+	// cancelPrevious lets what earlier runs of the group have go.
+	cancelPrevious bool
+	resultsUnder   string
+	logLimit       string
+	onInterrupt    string
+	outputFile     string
+	clouds         []string
+	catalog        string
 }
 
 func newLaunchCmd(a *app) *cobra.Command {
@@ -80,6 +83,8 @@ Without a task the cluster is only made. Ctrl-C detaches: the job goes on.`,
 	_ = f.MarkHidden("docker")
 	_ = f.MarkHidden("workspace")
 	_ = f.MarkHidden("clone-disk-from")
+	f.StringVar(&fl.group, "concurrency-group", "", "`NAME` of a group of runs of this repository of which one has machines at a time; others wait")
+	f.BoolVar(&fl.cancelPrevious, "cancel-previous", false, "with --concurrency-group: take down what earlier runs of the group have, instead of waiting")
 	fl.followFlags(cmd)
 	return cmd
 }
@@ -209,14 +214,28 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		HasRun: strings.TrimSpace(spec.GetRun()) != "" || len(spec.GetSuites()) > 0, Autostop: fl.autostop(cmd, t),
 		RetryUntilUp: fl.retry, NoSetup: fl.noSetup, Down: fl.down && !cmd.Flags().Changed("idle-minutes-to-autostop"),
 		CommandLine: commandLine("launch", args, fl.cluster), Fast: fl.fast, Project: fl.workspace,
+		Ci: a.ciRun(fl.group), CancelPrevious: fl.cancelPrevious,
+	}
+	if fl.cancelPrevious {
+		if err := a.releasePrevious(ctx, c, req.GetCi()); err != nil {
+			return err
+		}
 	}
 	// The request's id makes the second call of a launch whose answer was lost find the first one's.
 	// An interruption waits for the answer: what was made must be known to be ended.
 	lctx, done := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	resp, err := again(lctx, a, c, func() (*controlv1.LaunchResponse, error) { return c.Launch(lctx, req) })
 	done()
+	if f := failureOf(err); f.GetCode() == groupBusy {
+		resp, err = a.launchInTurn(ctx, c, req, f, fl.timeout)
+	}
 	if err != nil {
 		return rpcError("launch", err)
+	}
+	if human {
+		for _, n := range resp.GetSuperseded() {
+			a.say("Concurrency group %s: cluster %s of an earlier run was let go.", fl.group, n)
+		}
 	}
 	return a.follow(ctx, c, resp, fl, spec)
 }
@@ -235,6 +254,9 @@ func (fl *launchFlags) check() error {
 	}
 	if err := fl.checkDryrun(); err != nil {
 		return err
+	}
+	if fl.cancelPrevious && fl.group == "" {
+		return usageError("--cancel-previous needs --concurrency-group: which runs are meant?")
 	}
 	if _, err := parseLimit(fl.logLimit); err != nil {
 		return err

@@ -163,19 +163,30 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 	}
 	now := s.now()
 	out := &controlv1.LaunchResponse{}
+	var down []string // ids of those that are let go
 	rev, err := s.o.Store.Update(ctx, func(tx store.Tx) error {
 		out.Reset()
 		if ok, err := recall(tx, r.GetUser(), r.GetRequestId(), out); err != nil || ok {
 			return err
 		}
 		from := uint64(tx.Rev())
+		gone, err := desired.Supersede(tx, desired.Target{Project: r.GetProject(), Name: name, User: r.GetUser(), Now: now}, r.GetCi(), r.GetCancelPrevious())
+		if err != nil {
+			return err
+		}
 		res, err := desired.Launch(tx, desired.LaunchSpec{Project: r.GetProject(), User: r.GetUser(), ClusterName: name, Seed: seed,
 			Task: proto.CloneOf(r.GetTask()), HasJob: r.GetHasRun(), WithSetup: !r.GetNoSetup() && !(r.GetFast() && exists), SealedSecrets: sealed, RequestID: r.GetRequestId(),
-			Candidates: cands, Autostop: r.GetAutostop(), Budget: clusterBudget(r.GetTask().GetBudget(), r.GetMaxLifetimeMs()), RetryUntilUp: r.GetRetryUntilUp(), CommandLine: r.GetCommandLine(), Now: now})
+			Candidates: cands, Autostop: r.GetAutostop(), Budget: clusterBudget(r.GetTask().GetBudget(), r.GetMaxLifetimeMs()), RetryUntilUp: r.GetRetryUntilUp(), CommandLine: r.GetCommandLine(), CI: r.GetCi(), Now: now})
 		if err != nil {
 			return err
 		}
 		fillLaunch(out, res, from)
+		out.Superseded, down = gone, nil
+		for _, n := range gone {
+			if c, err := store.FindCluster(tx, r.GetProject(), n); err == nil {
+				down = append(down, c.GetId())
+			}
+		}
 		return s.remember(tx, r.GetUser(), r.GetRequestId(), out)
 	})
 	if err != nil {
@@ -183,6 +194,9 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 	}
 	_ = rev
 	s.o.Kick(out.GetClusterId())
+	for _, id := range down {
+		s.o.Kick(id)
+	}
 	return out, nil
 }
 

@@ -29,6 +29,7 @@ type LaunchSpec struct {
 	Autostop      *statev1.Autostop    // nil = keep
 	Budget        *statev1.Budget      // of the cluster; nil = keep
 	RetryUntilUp  bool
+	CI            *statev1.CIRun // of the job that asks; nil outside CI
 	CommandLine   string
 	CACert        []byte
 	CAKeySealed   []byte
@@ -79,6 +80,9 @@ func Launch(tx store.Tx, s LaunchSpec) (Result, error) {
 	if s.Budget != nil {
 		c.Budget = proto.CloneOf(s.Budget)
 	}
+	if s.CI != nil {
+		c.Ci = s.CI
+	}
 	c.RetryUntilUp = s.RetryUntilUp
 	c.LastCommand, c.TaskName = s.CommandLine, s.Task.GetName()
 	if r.Restarted || r.Repaired > 0 {
@@ -101,7 +105,7 @@ func create(tx store.Tx, s LaunchSpec) (Result, error) {
 		Desired:  statev1.ClusterDesired_CLUSTER_DESIRED_UP,
 		NumNodes: max(s.Task.GetNumNodes(), 1), Resources: s.Task.GetResources(), Candidates: s.Candidates,
 		Budget: s.Budget, RetryUntilUp: s.RetryUntilUp, CreatedMs: now, LaunchedMs: now,
-		LastCommand: s.CommandLine, TaskName: s.Task.GetName(), CaCert: s.CACert, CaKeySealed: s.CAKeySealed,
+		LastCommand: s.CommandLine, TaskName: s.Task.GetName(), Ci: s.CI, CaCert: s.CACert, CaKeySealed: s.CAKeySealed,
 	}
 	if s.Autostop != nil {
 		c.Autostop = proto.CloneOf(s.Autostop)

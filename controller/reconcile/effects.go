@@ -175,8 +175,12 @@ func (e *effect) create(ctx context.Context, p providers.Provider, o *plan.Obser
 func (e *effect) tags() providers.Tags {
 	return providers.Tags{
 		Installation: e.installation, ClusterID: e.cluster.GetId(), ClusterName: e.cluster.GetName(), NodeID: e.node.GetId(),
-		Attempt: e.node.GetAttempt(), Epoch: e.intent.GetEpoch(), Owner: e.cluster.GetUser(),
+		Attempt: e.node.GetAttempt(), Epoch: e.intent.GetEpoch(), Owner: e.cluster.GetUser(), CI: ciTags(e.cluster.GetCi()),
 	}
+}
+
+func ciTags(c *statev1.CIRun) providers.CIRun {
+	return providers.CIRun{System: c.GetSystem(), Repository: c.GetRepository(), Run: c.GetRun(), Job: c.GetJob(), Group: c.GetGroup()}
 }
 
 // clusterTags are those of what the cluster's machines share.

@@ -15,6 +15,9 @@ import (
 
 // Gc sweeps on behalf of `sky gc`: it lists whatever bears our tags in every place, also that of other installations, and
 // deletes or adopts what the store does not know. A place that cannot be listed is in the answer's errors.
+//
+// With a filter of CI jobs it looks at machines of every installation that such jobs asked for, and deletes without their
+// being named: whoever has a cloud's credentials can end what a dead CI job left there, from an empty home.
 func (s *Sweeper) Gc(ctx context.Context, r *controlv1.GcRequest) (*controlv1.GcResponse, error) {
 	var ours []string
 	if err := s.o.Store.View(ctx, func(tx store.Tx) error { ours = []string{tx.Installation()}; return nil }); err != nil {
@@ -41,7 +44,7 @@ func (s *Sweeper) Gc(ctx context.Context, r *controlv1.GcRequest) (*controlv1.Gc
 		}
 	}
 	named := func(o *Orphan) bool {
-		return len(r.GetIds()) == 0 && !o.Foreign || slices.Contains(r.GetIds(), o.Instance.ID)
+		return len(r.GetIds()) == 0 && (!o.Foreign || r.GetCi() != nil) || slices.Contains(r.GetIds(), o.Instance.ID)
 	}
 	if r.GetAdopt() {
 		var ms []found
@@ -105,6 +108,18 @@ func (s *Sweeper) survey(ctx context.Context, name string, ours []string, r *con
 	err = s.o.Store.View(ctx, func(tx store.Tx) error {
 		orphans, instances, owned = nil, 0, 0
 		for _, in := range seen {
+			left := ""
+			if r.GetCi() != nil {
+				var chosen bool
+				if left, chosen = choose(r.GetCi(), in, time.Now()); !chosen {
+					continue
+				}
+			}
+			if !slices.Contains(ours, in.Tags.Installation) && left != "" {
+				instances++
+				orphans = append(orphans, Orphan{Provider: name, Instance: in, Foreign: true, Reason: left})
+				continue
+			}
 			if !slices.Contains(ours, in.Tags.Installation) {
 				orphans = append(orphans, Orphan{Provider: name, Instance: in, Foreign: true, Reason: "made by another installation"})
 				continue
@@ -118,6 +133,8 @@ func (s *Sweeper) survey(ctx context.Context, name string, ours []string, r *con
 			case intent != nil && s.o.Owns(intent, in):
 				owned++
 			case time.Since(in.Created) <= s.o.Grace && !slices.Contains(r.GetIds(), in.ID) && !(r.GetAdopt() && intent == nil) && in.Created.After(s.o.Made):
+			case left != "":
+				orphans = append(orphans, Orphan{Provider: name, Instance: in, Reason: left})
 			default:
 				orphans = append(orphans, Orphan{Provider: name, Instance: in, Reason: reason(intent, in)})
 			}
@@ -135,6 +152,9 @@ func row(o Orphan) *controlv1.Orphan {
 		Provider: o.Provider, Region: o.Instance.Region, InstanceId: o.Instance.ID, NodeId: t.NodeID, ClusterName: t.ClusterName,
 		CreatedMs: o.Instance.Created.UnixMilli(), Reason: o.Reason, Deleted: o.Deleted, Foreign: o.Foreign, Installation: t.Installation,
 		Owner: t.Owner, Adopted: o.Adopted,
+	}
+	if t.CI != (providers.CIRun{}) {
+		r.Ci = &statev1.CIRun{System: t.CI.System, Repository: t.CI.Repository, Run: t.CI.Run, Job: t.CI.Job, Group: t.CI.Group}
 	}
 	if o.Err != nil {
 		r.Failure = &statev1.Failure{Kind: statev1.FailureKind_INFRA, Scope: "provider", Code: providers.KindOf(o.Err).String(), Message: o.Err.Error()}

@@ -28,6 +28,11 @@ const (
 	tagOwner        = tagPrefix + "owner"
 	tagToken        = tagPrefix + "token"
 	tagDeadline     = tagPrefix + "deadline"
+	tagCI           = tagPrefix + "ci"
+	tagCIRepository = tagPrefix + "ci-repository"
+	tagCIRun        = tagPrefix + "ci-run"
+	tagCIJob        = tagPrefix + "ci-job"
+	tagCIGroup      = tagPrefix + "ci-group"
 )
 
 // Limits of EC2 on tags, in characters.
@@ -46,6 +51,12 @@ func tagsOf(r providers.CreateRequest) ([]types.Tag, error) {
 	}
 	if !r.Deadline.IsZero() {
 		m[tagDeadline] = strconv.FormatInt(r.Deadline.Unix(), 10)
+	}
+	if ci := r.Tags.CI; ci != (providers.CIRun{}) {
+		m[tagCI], m[tagCIRepository], m[tagCIRun], m[tagCIJob] = fold(ci.System), fold(ci.Repository), fold(ci.Run), fold(ci.Job)
+		if ci.Group != "" {
+			m[tagCIGroup] = fold(ci.Group)
+		}
 	}
 	var problems []string
 	for _, k := range slices.Sorted(maps.Keys(r.Spec.Labels)) {
@@ -123,6 +134,7 @@ func instanceOf(region string, i types.Instance) providers.Instance {
 		Tags: providers.Tags{
 			Installation: tags[tagInstallation], ClusterID: tags[tagClusterID], ClusterName: tags[tagCluster], NodeID: tags[tagNode],
 			Attempt: int32(attempt), Epoch: epoch, Owner: tags[tagOwner],
+			CI: providers.CIRun{System: tags[tagCI], Repository: tags[tagCIRepository], Run: tags[tagCIRun], Job: tags[tagCIJob], Group: tags[tagCIGroup]},
 		},
 	}
 	if i.Placement != nil {

@@ -42,20 +42,30 @@ type record struct {
 	Attempt      int32  `json:"attempt"`
 	Epoch        uint64 `json:"epoch"`
 	Owner        string `json:"owner,omitempty"`
+	CI           ciRun  `json:"ci,omitzero"`
+}
+
+// ciRun is providers.CIRun as the metadata hold it.
+type ciRun struct {
+	System     string `json:"system,omitempty"`
+	Repository string `json:"repository,omitempty"`
+	Run        string `json:"run,omitempty"`
+	Job        string `json:"job,omitempty"`
+	Group      string `json:"group,omitempty"`
 }
 
 func newRecord(r providers.CreateRequest, spec string) record {
 	t := r.Tags
 	return record{
 		Token: r.Token, Spec: spec, Name: r.Name, Installation: t.Installation, ClusterID: t.ClusterID, ClusterName: t.ClusterName,
-		NodeID: t.NodeID, Attempt: t.Attempt, Epoch: t.Epoch, Owner: t.Owner,
+		NodeID: t.NodeID, Attempt: t.Attempt, Epoch: t.Epoch, Owner: t.Owner, CI: ciRun(t.CI),
 	}
 }
 
 func (r record) tags() providers.Tags {
 	return providers.Tags{
 		Installation: r.Installation, ClusterID: r.ClusterID, ClusterName: r.ClusterName, NodeID: r.NodeID, Attempt: r.Attempt,
-		Epoch: r.Epoch, Owner: r.Owner,
+		Epoch: r.Epoch, Owner: r.Owner, CI: providers.CIRun(r.CI),
 	}
 }
 
@@ -65,6 +75,12 @@ func (r record) labels(user map[string]string) map[string]string {
 	ours := map[string]string{
 		"installation": r.Installation, "token": r.Token, "spec": r.Spec, "cluster": r.ClusterID, "cluster-name": r.ClusterName,
 		"node": r.NodeID, "name": r.Name, "attempt": strconv.Itoa(int(r.Attempt)), "epoch": strconv.FormatUint(r.Epoch, 10), "owner": r.Owner,
+	}
+	if r.CI != (ciRun{}) {
+		ours["ci"], ours["ci-repository"], ours["ci-run"], ours["ci-job"] = r.CI.System, r.CI.Repository, r.CI.Run, r.CI.Job
+		if r.CI.Group != "" {
+			ours["ci-group"] = r.CI.Group
+		}
 	}
 	for k, v := range ours {
 		out[labelPrefix+k], _ = labelValue(v)
@@ -123,5 +139,6 @@ func recordOf(in *computepb.Instance) record {
 		Token: l[labelToken], Spec: l[labelSpec], Name: l[labelPrefix+"name"], Installation: l[labelInstallation],
 		ClusterID: l[labelPrefix+"cluster"], ClusterName: l[labelPrefix+"cluster-name"], NodeID: l[labelPrefix+"node"],
 		Attempt: int32(attempt), Epoch: epoch, Owner: l[labelPrefix+"owner"],
+		CI: ciRun{System: l[labelPrefix+"ci"], Repository: l[labelPrefix+"ci-repository"], Run: l[labelPrefix+"ci-run"], Job: l[labelPrefix+"ci-job"], Group: l[labelPrefix+"ci-group"]},
 	}
 }

@@ -539,6 +539,7 @@ type LaunchResponse struct {
 	Created       bool                   `protobuf:"varint,6,opt,name=created,proto3" json:"created,omitempty"`     // a new cluster
 	Restarted     bool                   `protobuf:"varint,7,opt,name=restarted,proto3" json:"restarted,omitempty"` // was stopped
 	TaskId        string                 `protobuf:"bytes,8,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	Superseded    []string               `protobuf:"bytes,9,rep,name=superseded,proto3" json:"superseded,omitempty"` // clusters of earlier runs of the group that were let go
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -627,6 +628,13 @@ func (x *LaunchResponse) GetTaskId() string {
 		return x.TaskId
 	}
 	return ""
+}
+
+func (x *LaunchResponse) GetSuperseded() []string {
+	if x != nil {
+		return x.Superseded
+	}
+	return nil
 }
 
 type PlanRequest struct {
@@ -3371,6 +3379,7 @@ type GcRequest struct {
 	Adopt         bool                   `protobuf:"varint,2,opt,name=adopt,proto3" json:"adopt,omitempty"`                // make records of what the store does not know
 	Ids           []string               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`                     // only these machines; those of other installations are deleted only when named here
 	Installations []string               `protobuf:"bytes,4,rep,name=installations,proto3" json:"installations,omitempty"` // that count as ours in this call, beside our own
+	Ci            *CIFilter              `protobuf:"bytes,5,opt,name=ci,proto3" json:"ci,omitempty"`                       // set: only machines that CI jobs asked for, of every installation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3433,6 +3442,98 @@ func (x *GcRequest) GetInstallations() []string {
 	return nil
 }
 
+func (x *GcRequest) GetCi() *CIFilter {
+	if x != nil {
+		return x.Ci
+	}
+	return nil
+}
+
+// CIFilter chooses machines by the CI job in their tags. Empty fields choose all.
+type CIFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Repository    string                 `protobuf:"bytes,1,opt,name=repository,proto3" json:"repository,omitempty"`
+	Run           string                 `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	OlderThanMs   int64                  `protobuf:"varint,3,opt,name=older_than_ms,json=olderThanMs,proto3" json:"older_than_ms,omitempty"` // than this, or past their own deadline; 0 = of any age
+	OverdueMs     int64                  `protobuf:"varint,4,opt,name=overdue_ms,json=overdueMs,proto3" json:"overdue_ms,omitempty"`         // how long past its deadline a machine must be to be chosen by that
+	Group         string                 `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`                                   // concurrency group
+	NotRun        string                 `protobuf:"bytes,6,opt,name=not_run,json=notRun,proto3" json:"not_run,omitempty"`                   // machines of that run and of later ones are left alone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CIFilter) Reset() {
+	*x = CIFilter{}
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CIFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CIFilter) ProtoMessage() {}
+
+func (x *CIFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CIFilter.ProtoReflect.Descriptor instead.
+func (*CIFilter) Descriptor() ([]byte, []int) {
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *CIFilter) GetRepository() string {
+	if x != nil {
+		return x.Repository
+	}
+	return ""
+}
+
+func (x *CIFilter) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *CIFilter) GetOlderThanMs() int64 {
+	if x != nil {
+		return x.OlderThanMs
+	}
+	return 0
+}
+
+func (x *CIFilter) GetOverdueMs() int64 {
+	if x != nil {
+		return x.OverdueMs
+	}
+	return 0
+}
+
+func (x *CIFilter) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *CIFilter) GetNotRun() string {
+	if x != nil {
+		return x.NotRun
+	}
+	return ""
+}
+
 type Orphan struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Provider      string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
@@ -3448,13 +3549,14 @@ type Orphan struct {
 	Installation  string                 `protobuf:"bytes,11,opt,name=installation,proto3" json:"installation,omitempty"`
 	Owner         string                 `protobuf:"bytes,12,opt,name=owner,proto3" json:"owner,omitempty"`
 	Adopted       bool                   `protobuf:"varint,13,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	Ci            *v1.CIRun              `protobuf:"bytes,14,opt,name=ci,proto3" json:"ci,omitempty"` // whose it was; unset outside CI
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Orphan) Reset() {
 	*x = Orphan{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3466,7 +3568,7 @@ func (x *Orphan) String() string {
 func (*Orphan) ProtoMessage() {}
 
 func (x *Orphan) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[48]
+	mi := &file_sky_control_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3479,7 +3581,7 @@ func (x *Orphan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orphan.ProtoReflect.Descriptor instead.
 func (*Orphan) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Orphan) GetProvider() string {
@@ -3573,6 +3675,13 @@ func (x *Orphan) GetAdopted() bool {
 	return false
 }
 
+func (x *Orphan) GetCi() *v1.CIRun {
+	if x != nil {
+		return x.Ci
+	}
+	return nil
+}
+
 type GcResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Orphans       []*Orphan              `protobuf:"bytes,1,rep,name=orphans,proto3" json:"orphans,omitempty"`
@@ -3585,7 +3694,7 @@ type GcResponse struct {
 
 func (x *GcResponse) Reset() {
 	*x = GcResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[49]
+	mi := &file_sky_control_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3706,7 @@ func (x *GcResponse) String() string {
 func (*GcResponse) ProtoMessage() {}
 
 func (x *GcResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[49]
+	mi := &file_sky_control_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3719,7 @@ func (x *GcResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GcResponse.ProtoReflect.Descriptor instead.
 func (*GcResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GcResponse) GetOrphans() []*Orphan {
@@ -3651,7 +3760,7 @@ type WhyRequest struct {
 
 func (x *WhyRequest) Reset() {
 	*x = WhyRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[50]
+	mi := &file_sky_control_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3663,7 +3772,7 @@ func (x *WhyRequest) String() string {
 func (*WhyRequest) ProtoMessage() {}
 
 func (x *WhyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[50]
+	mi := &file_sky_control_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3676,7 +3785,7 @@ func (x *WhyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyRequest.ProtoReflect.Descriptor instead.
 func (*WhyRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WhyRequest) GetProject() string {
@@ -3709,7 +3818,7 @@ type WhyResponse struct {
 
 func (x *WhyResponse) Reset() {
 	*x = WhyResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[51]
+	mi := &file_sky_control_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +3830,7 @@ func (x *WhyResponse) String() string {
 func (*WhyResponse) ProtoMessage() {}
 
 func (x *WhyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[51]
+	mi := &file_sky_control_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +3843,7 @@ func (x *WhyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhyResponse.ProtoReflect.Descriptor instead.
 func (*WhyResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WhyResponse) GetSubject() string {
@@ -3803,7 +3912,7 @@ type CostReportRequest struct {
 
 func (x *CostReportRequest) Reset() {
 	*x = CostReportRequest{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[52]
+	mi := &file_sky_control_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3815,7 +3924,7 @@ func (x *CostReportRequest) String() string {
 func (*CostReportRequest) ProtoMessage() {}
 
 func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[52]
+	mi := &file_sky_control_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3828,7 +3937,7 @@ func (x *CostReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportRequest.ProtoReflect.Descriptor instead.
 func (*CostReportRequest) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CostReportRequest) GetProject() string {
@@ -3861,7 +3970,7 @@ type CostRow struct {
 
 func (x *CostRow) Reset() {
 	*x = CostRow{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[53]
+	mi := &file_sky_control_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3873,7 +3982,7 @@ func (x *CostRow) String() string {
 func (*CostRow) ProtoMessage() {}
 
 func (x *CostRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[53]
+	mi := &file_sky_control_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3886,7 +3995,7 @@ func (x *CostRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostRow.ProtoReflect.Descriptor instead.
 func (*CostRow) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CostRow) GetName() string {
@@ -3956,7 +4065,7 @@ type CostReportResponse struct {
 
 func (x *CostReportResponse) Reset() {
 	*x = CostReportResponse{}
-	mi := &file_sky_control_v1_control_proto_msgTypes[54]
+	mi := &file_sky_control_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3968,7 +4077,7 @@ func (x *CostReportResponse) String() string {
 func (*CostReportResponse) ProtoMessage() {}
 
 func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sky_control_v1_control_proto_msgTypes[54]
+	mi := &file_sky_control_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3981,7 +4090,7 @@ func (x *CostReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CostReportResponse.ProtoReflect.Descriptor instead.
 func (*CostReportResponse) Descriptor() ([]byte, []int) {
-	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_sky_control_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CostReportResponse) GetRows() []*CostRow {
@@ -4062,7 +4171,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\fcommand_line\x18\a \x01(\tR\vcommandLine\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xeb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8b\x02\n" +
 	"\x0eLaunchResponse\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12!\n" +
@@ -4073,7 +4182,10 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\x03rev\x18\x05 \x01(\x04R\x03rev\x12\x18\n" +
 	"\acreated\x18\x06 \x01(\bR\acreated\x12\x1c\n" +
 	"\trestarted\x18\a \x01(\bR\trestarted\x12\x17\n" +
-	"\atask_id\x18\b \x01(\tR\x06taskId\"v\n" +
+	"\atask_id\x18\b \x01(\tR\x06taskId\x12\x1e\n" +
+	"\n" +
+	"superseded\x18\t \x03(\tR\n" +
+	"superseded\"v\n" +
 	"\vPlanRequest\x12\x18\n" +
 	"\aproject\x18\x01 \x01(\tR\aproject\x12!\n" +
 	"\fcluster_name\x18\x02 \x01(\tR\vclusterName\x12*\n" +
@@ -4284,12 +4396,23 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\vall_regions\x18\x04 \x01(\bR\n" +
 	"allRegions\"A\n" +
 	"\x0eOffersResponse\x12/\n" +
-	"\x06offers\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\x06offers\"q\n" +
+	"\x06offers\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\x06offers\"\x9b\x01\n" +
 	"\tGcRequest\x12\x16\n" +
 	"\x06delete\x18\x01 \x01(\bR\x06delete\x12\x14\n" +
 	"\x05adopt\x18\x02 \x01(\bR\x05adopt\x12\x10\n" +
 	"\x03ids\x18\x03 \x03(\tR\x03ids\x12$\n" +
-	"\rinstallations\x18\x04 \x03(\tR\rinstallations\"\x89\x03\n" +
+	"\rinstallations\x18\x04 \x03(\tR\rinstallations\x12(\n" +
+	"\x02ci\x18\x05 \x01(\v2\x18.sky.control.v1.CIFilterR\x02ci\"\xae\x01\n" +
+	"\bCIFilter\x12\x1e\n" +
+	"\n" +
+	"repository\x18\x01 \x01(\tR\n" +
+	"repository\x12\x10\n" +
+	"\x03run\x18\x02 \x01(\tR\x03run\x12\"\n" +
+	"\rolder_than_ms\x18\x03 \x01(\x03R\volderThanMs\x12\x1d\n" +
+	"\n" +
+	"overdue_ms\x18\x04 \x01(\x03R\toverdueMs\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12\x17\n" +
+	"\anot_run\x18\x06 \x01(\tR\x06notRun\"\xae\x03\n" +
 	"\x06Orphan\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1f\n" +
@@ -4306,7 +4429,8 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	" \x01(\bR\aforeign\x12\"\n" +
 	"\finstallation\x18\v \x01(\tR\finstallation\x12\x14\n" +
 	"\x05owner\x18\f \x01(\tR\x05owner\x12\x18\n" +
-	"\aadopted\x18\r \x01(\bR\aadopted\"\x8a\x01\n" +
+	"\aadopted\x18\r \x01(\bR\aadopted\x12#\n" +
+	"\x02ci\x18\x0e \x01(\v2\x13.sky.state.v1.CIRunR\x02ci\"\x8a\x01\n" +
 	"\n" +
 	"GcResponse\x120\n" +
 	"\aorphans\x18\x01 \x03(\v2\x16.sky.control.v1.OrphanR\aorphans\x12\x1c\n" +
@@ -4384,7 +4508,7 @@ func file_sky_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_sky_control_v1_control_proto_rawDescData
 }
 
-var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_sky_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_sky_control_v1_control_proto_goTypes = []any{
 	(*InfoRequest)(nil),         // 0: sky.control.v1.InfoRequest
 	(*InfoResponse)(nil),        // 1: sky.control.v1.InfoResponse
@@ -4434,59 +4558,60 @@ var file_sky_control_v1_control_proto_goTypes = []any{
 	(*OffersRequest)(nil),       // 45: sky.control.v1.OffersRequest
 	(*OffersResponse)(nil),      // 46: sky.control.v1.OffersResponse
 	(*GcRequest)(nil),           // 47: sky.control.v1.GcRequest
-	(*Orphan)(nil),              // 48: sky.control.v1.Orphan
-	(*GcResponse)(nil),          // 49: sky.control.v1.GcResponse
-	(*WhyRequest)(nil),          // 50: sky.control.v1.WhyRequest
-	(*WhyResponse)(nil),         // 51: sky.control.v1.WhyResponse
-	(*CostReportRequest)(nil),   // 52: sky.control.v1.CostReportRequest
-	(*CostRow)(nil),             // 53: sky.control.v1.CostRow
-	(*CostReportResponse)(nil),  // 54: sky.control.v1.CostReportResponse
-	nil,                         // 55: sky.control.v1.LaunchRequest.SecretsEntry
-	nil,                         // 56: sky.control.v1.ExecRequest.SecretsEntry
-	(*v1.TaskSpec)(nil),         // 57: sky.state.v1.TaskSpec
-	(*v1.Autostop)(nil),         // 58: sky.state.v1.Autostop
-	(*v1.FileTree)(nil),         // 59: sky.state.v1.FileTree
-	(*v1.CIRun)(nil),            // 60: sky.state.v1.CIRun
-	(*v1.Candidate)(nil),        // 61: sky.state.v1.Candidate
-	(*v1.Failure)(nil),          // 62: sky.state.v1.Failure
-	(*v1.Cluster)(nil),          // 63: sky.state.v1.Cluster
-	(*v1.Node)(nil),             // 64: sky.state.v1.Node
-	(*v1.Job)(nil),              // 65: sky.state.v1.Job
-	(*v1.Event)(nil),            // 66: sky.state.v1.Event
-	(*v1.MetricSummary)(nil),    // 67: sky.state.v1.MetricSummary
-	(*v1.PlacementAttempt)(nil), // 68: sky.state.v1.PlacementAttempt
-	(*v1.Block)(nil),            // 69: sky.state.v1.Block
+	(*CIFilter)(nil),            // 48: sky.control.v1.CIFilter
+	(*Orphan)(nil),              // 49: sky.control.v1.Orphan
+	(*GcResponse)(nil),          // 50: sky.control.v1.GcResponse
+	(*WhyRequest)(nil),          // 51: sky.control.v1.WhyRequest
+	(*WhyResponse)(nil),         // 52: sky.control.v1.WhyResponse
+	(*CostReportRequest)(nil),   // 53: sky.control.v1.CostReportRequest
+	(*CostRow)(nil),             // 54: sky.control.v1.CostRow
+	(*CostReportResponse)(nil),  // 55: sky.control.v1.CostReportResponse
+	nil,                         // 56: sky.control.v1.LaunchRequest.SecretsEntry
+	nil,                         // 57: sky.control.v1.ExecRequest.SecretsEntry
+	(*v1.TaskSpec)(nil),         // 58: sky.state.v1.TaskSpec
+	(*v1.Autostop)(nil),         // 59: sky.state.v1.Autostop
+	(*v1.FileTree)(nil),         // 60: sky.state.v1.FileTree
+	(*v1.CIRun)(nil),            // 61: sky.state.v1.CIRun
+	(*v1.Candidate)(nil),        // 62: sky.state.v1.Candidate
+	(*v1.Failure)(nil),          // 63: sky.state.v1.Failure
+	(*v1.Cluster)(nil),          // 64: sky.state.v1.Cluster
+	(*v1.Node)(nil),             // 65: sky.state.v1.Node
+	(*v1.Job)(nil),              // 66: sky.state.v1.Job
+	(*v1.Event)(nil),            // 67: sky.state.v1.Event
+	(*v1.MetricSummary)(nil),    // 68: sky.state.v1.MetricSummary
+	(*v1.PlacementAttempt)(nil), // 69: sky.state.v1.PlacementAttempt
+	(*v1.Block)(nil),            // 70: sky.state.v1.Block
 }
 var file_sky_control_v1_control_proto_depIdxs = []int32{
-	57, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
-	55, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
-	58, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
-	59, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
-	60, // 4: sky.control.v1.LaunchRequest.ci:type_name -> sky.state.v1.CIRun
-	57, // 5: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
-	56, // 6: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
-	57, // 7: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
-	61, // 8: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
-	61, // 9: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
+	58, // 0: sky.control.v1.LaunchRequest.task:type_name -> sky.state.v1.TaskSpec
+	56, // 1: sky.control.v1.LaunchRequest.secrets:type_name -> sky.control.v1.LaunchRequest.SecretsEntry
+	59, // 2: sky.control.v1.LaunchRequest.autostop:type_name -> sky.state.v1.Autostop
+	60, // 3: sky.control.v1.LaunchRequest.trees:type_name -> sky.state.v1.FileTree
+	61, // 4: sky.control.v1.LaunchRequest.ci:type_name -> sky.state.v1.CIRun
+	58, // 5: sky.control.v1.ExecRequest.task:type_name -> sky.state.v1.TaskSpec
+	57, // 6: sky.control.v1.ExecRequest.secrets:type_name -> sky.control.v1.ExecRequest.SecretsEntry
+	58, // 7: sky.control.v1.PlanRequest.task:type_name -> sky.state.v1.TaskSpec
+	62, // 8: sky.control.v1.PlanResponse.candidates:type_name -> sky.state.v1.Candidate
+	62, // 9: sky.control.v1.PlanResponse.shown:type_name -> sky.state.v1.Candidate
 	11, // 10: sky.control.v1.StartRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	58, // 11: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
+	59, // 11: sky.control.v1.StartRequest.autostop:type_name -> sky.state.v1.Autostop
 	11, // 12: sky.control.v1.AutostopRequest.clusters:type_name -> sky.control.v1.ClustersRequest
-	58, // 13: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
-	62, // 14: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
+	59, // 13: sky.control.v1.AutostopRequest.autostop:type_name -> sky.state.v1.Autostop
+	63, // 14: sky.control.v1.ClusterOutcome.failure:type_name -> sky.state.v1.Failure
 	14, // 15: sky.control.v1.ClustersResponse.outcomes:type_name -> sky.control.v1.ClusterOutcome
-	63, // 16: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
-	64, // 17: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
+	64, // 16: sky.control.v1.ClusterView.cluster:type_name -> sky.state.v1.Cluster
+	65, // 17: sky.control.v1.ClusterView.nodes:type_name -> sky.state.v1.Node
 	16, // 18: sky.control.v1.ClustersAnswer.clusters:type_name -> sky.control.v1.ClusterView
-	65, // 19: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
+	66, // 19: sky.control.v1.JobView.job:type_name -> sky.state.v1.Job
 	19, // 20: sky.control.v1.ClusterJobs.jobs:type_name -> sky.control.v1.JobView
 	21, // 21: sky.control.v1.JobsAnswer.clusters:type_name -> sky.control.v1.ClusterJobs
 	19, // 22: sky.control.v1.JobAnswer.job:type_name -> sky.control.v1.JobView
 	16, // 23: sky.control.v1.JobAnswer.cluster:type_name -> sky.control.v1.ClusterView
-	66, // 24: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
+	67, // 24: sky.control.v1.WatchEvent.event:type_name -> sky.state.v1.Event
 	16, // 25: sky.control.v1.WatchEvent.cluster:type_name -> sky.control.v1.ClusterView
 	19, // 26: sky.control.v1.WatchEvent.job:type_name -> sky.control.v1.JobView
 	28, // 27: sky.control.v1.LogsRequest.resume:type_name -> sky.control.v1.LogPosition
-	67, // 28: sky.control.v1.MetricSeries.summary:type_name -> sky.state.v1.MetricSummary
+	68, // 28: sky.control.v1.MetricSeries.summary:type_name -> sky.state.v1.MetricSummary
 	31, // 29: sky.control.v1.MetricsAnswer.series:type_name -> sky.control.v1.MetricSeries
 	36, // 30: sky.control.v1.PutBlobsRequest.have:type_name -> sky.control.v1.BlobList
 	37, // 31: sky.control.v1.PutBlobsRequest.data:type_name -> sky.control.v1.BlobPart
@@ -4495,70 +4620,72 @@ var file_sky_control_v1_control_proto_depIdxs = []int32{
 	36, // 34: sky.control.v1.PutBlobsResponse.stored:type_name -> sky.control.v1.BlobList
 	43, // 35: sky.control.v1.InfraCheck.missing:type_name -> sky.control.v1.MissingPermission
 	42, // 36: sky.control.v1.CheckResponse.infra:type_name -> sky.control.v1.InfraCheck
-	61, // 37: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
-	62, // 38: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
-	48, // 39: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
-	66, // 40: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
-	62, // 41: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
-	68, // 42: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
-	69, // 43: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
-	16, // 44: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
-	53, // 45: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
-	0,  // 46: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
-	2,  // 47: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
-	4,  // 48: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
-	5,  // 49: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
-	7,  // 50: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
-	9,  // 51: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
-	11, // 52: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
-	12, // 53: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
-	11, // 54: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
-	13, // 55: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
-	17, // 56: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
-	20, // 57: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
-	23, // 58: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
-	25, // 59: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
-	27, // 60: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
-	30, // 61: sky.control.v1.Control.Metrics:input_type -> sky.control.v1.MetricsRequest
-	30, // 62: sky.control.v1.Control.WatchMetrics:input_type -> sky.control.v1.MetricsRequest
-	30, // 63: sky.control.v1.Control.MetricPoints:input_type -> sky.control.v1.MetricsRequest
-	35, // 64: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
-	39, // 65: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
-	41, // 66: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
-	45, // 67: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
-	47, // 68: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
-	50, // 69: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
-	52, // 70: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
-	1,  // 71: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
-	3,  // 72: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
-	6,  // 73: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
-	6,  // 74: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
-	8,  // 75: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
-	10, // 76: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
-	15, // 77: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
-	15, // 78: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
-	15, // 79: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
-	15, // 80: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
-	18, // 81: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
-	22, // 82: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
-	24, // 83: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
-	26, // 84: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
-	29, // 85: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
-	32, // 86: sky.control.v1.Control.Metrics:output_type -> sky.control.v1.MetricsAnswer
-	32, // 87: sky.control.v1.Control.WatchMetrics:output_type -> sky.control.v1.MetricsAnswer
-	33, // 88: sky.control.v1.Control.MetricPoints:output_type -> sky.control.v1.MetricPointsPart
-	38, // 89: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
-	40, // 90: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
-	44, // 91: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
-	46, // 92: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
-	49, // 93: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
-	51, // 94: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
-	54, // 95: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
-	71, // [71:96] is the sub-list for method output_type
-	46, // [46:71] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	62, // 37: sky.control.v1.OffersResponse.offers:type_name -> sky.state.v1.Candidate
+	48, // 38: sky.control.v1.GcRequest.ci:type_name -> sky.control.v1.CIFilter
+	63, // 39: sky.control.v1.Orphan.failure:type_name -> sky.state.v1.Failure
+	61, // 40: sky.control.v1.Orphan.ci:type_name -> sky.state.v1.CIRun
+	49, // 41: sky.control.v1.GcResponse.orphans:type_name -> sky.control.v1.Orphan
+	67, // 42: sky.control.v1.WhyResponse.events:type_name -> sky.state.v1.Event
+	63, // 43: sky.control.v1.WhyResponse.failure:type_name -> sky.state.v1.Failure
+	69, // 44: sky.control.v1.WhyResponse.attempts:type_name -> sky.state.v1.PlacementAttempt
+	70, // 45: sky.control.v1.WhyResponse.blocks:type_name -> sky.state.v1.Block
+	16, // 46: sky.control.v1.WhyResponse.cluster:type_name -> sky.control.v1.ClusterView
+	54, // 47: sky.control.v1.CostReportResponse.rows:type_name -> sky.control.v1.CostRow
+	0,  // 48: sky.control.v1.Control.Info:input_type -> sky.control.v1.InfoRequest
+	2,  // 49: sky.control.v1.Control.Shutdown:input_type -> sky.control.v1.ShutdownRequest
+	4,  // 50: sky.control.v1.Control.Launch:input_type -> sky.control.v1.LaunchRequest
+	5,  // 51: sky.control.v1.Control.Exec:input_type -> sky.control.v1.ExecRequest
+	7,  // 52: sky.control.v1.Control.Plan:input_type -> sky.control.v1.PlanRequest
+	9,  // 53: sky.control.v1.Control.Cancel:input_type -> sky.control.v1.CancelRequest
+	11, // 54: sky.control.v1.Control.Stop:input_type -> sky.control.v1.ClustersRequest
+	12, // 55: sky.control.v1.Control.Start:input_type -> sky.control.v1.StartRequest
+	11, // 56: sky.control.v1.Control.Down:input_type -> sky.control.v1.ClustersRequest
+	13, // 57: sky.control.v1.Control.SetAutostop:input_type -> sky.control.v1.AutostopRequest
+	17, // 58: sky.control.v1.Control.Clusters:input_type -> sky.control.v1.ClustersQuery
+	20, // 59: sky.control.v1.Control.Jobs:input_type -> sky.control.v1.JobsQuery
+	23, // 60: sky.control.v1.Control.GetJob:input_type -> sky.control.v1.GetJobRequest
+	25, // 61: sky.control.v1.Control.Watch:input_type -> sky.control.v1.WatchRequest
+	27, // 62: sky.control.v1.Control.Logs:input_type -> sky.control.v1.LogsRequest
+	30, // 63: sky.control.v1.Control.Metrics:input_type -> sky.control.v1.MetricsRequest
+	30, // 64: sky.control.v1.Control.WatchMetrics:input_type -> sky.control.v1.MetricsRequest
+	30, // 65: sky.control.v1.Control.MetricPoints:input_type -> sky.control.v1.MetricsRequest
+	35, // 66: sky.control.v1.Control.PutBlobs:input_type -> sky.control.v1.PutBlobsRequest
+	39, // 67: sky.control.v1.Control.GetBlob:input_type -> sky.control.v1.GetBlobRequest
+	41, // 68: sky.control.v1.Control.Check:input_type -> sky.control.v1.CheckRequest
+	45, // 69: sky.control.v1.Control.Offers:input_type -> sky.control.v1.OffersRequest
+	47, // 70: sky.control.v1.Control.Gc:input_type -> sky.control.v1.GcRequest
+	51, // 71: sky.control.v1.Control.Why:input_type -> sky.control.v1.WhyRequest
+	53, // 72: sky.control.v1.Control.CostReport:input_type -> sky.control.v1.CostReportRequest
+	1,  // 73: sky.control.v1.Control.Info:output_type -> sky.control.v1.InfoResponse
+	3,  // 74: sky.control.v1.Control.Shutdown:output_type -> sky.control.v1.ShutdownResponse
+	6,  // 75: sky.control.v1.Control.Launch:output_type -> sky.control.v1.LaunchResponse
+	6,  // 76: sky.control.v1.Control.Exec:output_type -> sky.control.v1.LaunchResponse
+	8,  // 77: sky.control.v1.Control.Plan:output_type -> sky.control.v1.PlanResponse
+	10, // 78: sky.control.v1.Control.Cancel:output_type -> sky.control.v1.CancelResponse
+	15, // 79: sky.control.v1.Control.Stop:output_type -> sky.control.v1.ClustersResponse
+	15, // 80: sky.control.v1.Control.Start:output_type -> sky.control.v1.ClustersResponse
+	15, // 81: sky.control.v1.Control.Down:output_type -> sky.control.v1.ClustersResponse
+	15, // 82: sky.control.v1.Control.SetAutostop:output_type -> sky.control.v1.ClustersResponse
+	18, // 83: sky.control.v1.Control.Clusters:output_type -> sky.control.v1.ClustersAnswer
+	22, // 84: sky.control.v1.Control.Jobs:output_type -> sky.control.v1.JobsAnswer
+	24, // 85: sky.control.v1.Control.GetJob:output_type -> sky.control.v1.JobAnswer
+	26, // 86: sky.control.v1.Control.Watch:output_type -> sky.control.v1.WatchEvent
+	29, // 87: sky.control.v1.Control.Logs:output_type -> sky.control.v1.LogFrame
+	32, // 88: sky.control.v1.Control.Metrics:output_type -> sky.control.v1.MetricsAnswer
+	32, // 89: sky.control.v1.Control.WatchMetrics:output_type -> sky.control.v1.MetricsAnswer
+	33, // 90: sky.control.v1.Control.MetricPoints:output_type -> sky.control.v1.MetricPointsPart
+	38, // 91: sky.control.v1.Control.PutBlobs:output_type -> sky.control.v1.PutBlobsResponse
+	40, // 92: sky.control.v1.Control.GetBlob:output_type -> sky.control.v1.BlobData
+	44, // 93: sky.control.v1.Control.Check:output_type -> sky.control.v1.CheckResponse
+	46, // 94: sky.control.v1.Control.Offers:output_type -> sky.control.v1.OffersResponse
+	50, // 95: sky.control.v1.Control.Gc:output_type -> sky.control.v1.GcResponse
+	52, // 96: sky.control.v1.Control.Why:output_type -> sky.control.v1.WhyResponse
+	55, // 97: sky.control.v1.Control.CostReport:output_type -> sky.control.v1.CostReportResponse
+	73, // [73:98] is the sub-list for method output_type
+	48, // [48:73] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_sky_control_v1_control_proto_init() }
@@ -4580,7 +4707,7 @@ func file_sky_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sky_control_v1_control_proto_rawDesc), len(file_sky_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   57,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
