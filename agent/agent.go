@@ -225,6 +225,7 @@ func (a *agent) open(ctx context.Context) error {
 	if err := a.sup.SetIdentity(ctx, func(id *agentv1.NodeIdentity) { id.GangAddress = address }); err != nil {
 		return err
 	}
+	a.mounts.Keep(a.sup.Policy().GetKeepEvidence())
 	a.uploads.adopt(a.sup)
 	a.endOrphans(ctx, left)
 	return nil

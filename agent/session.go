@@ -65,7 +65,9 @@ const handshakeDisk = 30 * time.Second
 func (a *agent) Serve(ctx context.Context, s *link.Session) error {
 	if s.Ack.GetTellHeld() {
 		// The controller lost its records. What it makes of this ends the session; the next one is as usual.
-		held := &agentv1.Held{Jobs: a.sup.Held()}
+		a.uploads.again()
+		a.mounts.Again()
+		held := &agentv1.Held{Jobs: a.sup.Held(), Policy: a.sup.Policy()}
 		if err := s.Send(&agentv1.AgentFrame{Frame: &agentv1.AgentFrame_Held{Held: held}}); err != nil {
 			return err
 		}
@@ -132,6 +134,7 @@ func (a *agent) receive(ctx context.Context, s *link.Session) error {
 		case *agentv1.ControllerFrame_StatusAck:
 			a.sup.Ack(f.StatusAck.GetSeq())
 		case *agentv1.ControllerFrame_Policy:
+			a.mounts.Keep(f.Policy.GetKeepEvidence())
 			if err := a.sup.SetPolicy(ctx, f.Policy); err != nil {
 				return err
 			}

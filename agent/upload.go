@@ -75,6 +75,15 @@ func spoolKey(k *agentv1.StreamKey) spool.Key {
 	return spool.Key{JobID: k.GetJobId(), Attempt: k.GetAttempt(), Slot: k.GetSlot(), Name: k.GetName()}
 }
 
+// again makes every stream begin anew: the controller has nothing of what an earlier one had. It is called between sessions.
+func (u *uploads) again() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, up := range u.streams {
+		up.done, up.closed, up.acked = false, false, 0
+	}
+}
+
 // get finds or makes the upload of a stream; the caller holds the lock.
 func (u *uploads) get(k *agentv1.StreamKey) *upload {
 	key := spoolKey(k)

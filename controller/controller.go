@@ -82,6 +82,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if me.installation == "" {
+		if me, err = newKin(o.Home, now); err != nil {
+			return err
+		}
+	}
 	if lost {
 		log.Warn("the store is gone; a new one is made for the same installation: sky gc --adopt rebuilds what its machines tell", "installation", me.installation)
 	}
@@ -164,7 +169,11 @@ func (d *daemon) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fl := fleet.New(fleet.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Seal: sealer, Epoch: epoch, Installation: installation,
+	kin, err := kinOf(sealer)
+	if err != nil {
+		return err
+	}
+	fl := fleet.New(fleet.Options{Store: d.store, Logs: logStore, Blobs: blobStore, Seal: sealer, Epoch: epoch, Installation: installation, Shared: kin != "",
 		Logger: d.log, Agent: func(goos, goarch string) (fleet.Agent, error) {
 			a, err := o.Payload.Agent(goos, goarch)
 			return fleet.Agent{Path: a.Path, SHA256: a.SHA256, Version: o.Version}, err
@@ -172,7 +181,7 @@ func (d *daemon) run(ctx context.Context) error {
 	shipper := ship.New(o.Payload, d.log)
 	loop := reconcile.New(reconcile.Options{Store: d.store, Providers: d.reg, Shipper: shipper, Connector: fl, Dial: shipper.Dial, Keys: nodeKeys(sealer, d.log),
 		Policy: plan.Policy{}, Crash: crasher(o.CrashAt), Log: d.log})
-	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Made: d.me.made, Log: d.log})
+	sweeper := sweep.New(sweep.Options{Store: d.store, Providers: d.reg, Made: d.me.made, Kin: kin, Log: d.log})
 	swept := make(chan struct{})
 	var once sync.Once
 	srv := api.New(api.Options{Store: d.store, Logs: logStore, Series: series.New(logStore), Blobs: blobStore, Sealer: sealer, Providers: d.reg, Placer: catalog.New(d.reg, shelf.Home(o.Home)),
@@ -272,7 +281,7 @@ func (d *daemon) exitWhenIdle(ctx context.Context, srv *api.Server, stop func())
 		live := false
 		if err := d.store.View(ctx, func(tx store.Tx) error {
 			for _, c := range store.Clusters(tx) {
-				live = live || c.GetEndedMs() == 0
+				live = live || c.GetEndedMs() == 0 && c.GetTakenMs() == 0
 			}
 			return nil
 		}); err != nil {

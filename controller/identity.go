@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"aloft/controller/seal"
+	"aloft/controller/state"
 )
 
 // identityFile keeps who this home is beside the store, so that a store that was lost and made anew still knows its machines.
@@ -64,4 +69,41 @@ func who(home string, now time.Time) (id identity, lost bool, err error) {
 	}
 	id.made = now
 	return id, true, nil
+}
+
+// kinOf begins the installations of all homes that share a key: one finds by it what another one made. "" = the key is this
+// home's alone.
+func kinOf(s *seal.Sealer) (string, error) {
+	if !s.Shared() {
+		return "", nil
+	}
+	b, err := s.Derive("kin")
+	if err != nil {
+		return "", err
+	}
+	return "k" + hex.EncodeToString(b[:6]), nil
+}
+
+// newKin is who a new home with a shared key is; nobody, when it is not new or its key is not shared.
+func newKin(home string, now time.Time) (identity, error) {
+	_, err := os.Stat(filepath.Join(home, "state.db"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return identity{}, nil
+	}
+	if _, err := os.Stat(filepath.Join(home, seal.KeyFile)); errors.Is(err, fs.ErrNotExist) {
+		return identity{}, nil
+	}
+	s, err := seal.Open(home, true)
+	if err != nil {
+		return identity{}, err
+	}
+	kin, err := kinOf(s)
+	if err != nil || kin == "" {
+		return identity{}, err
+	}
+	id, err := state.NewID(now, rand.Reader)
+	if err != nil {
+		return identity{}, fmt.Errorf("make an installation: %w", err)
+	}
+	return identity{installation: kin + "-" + strings.ToLower(id)}, nil
 }

@@ -259,6 +259,7 @@ type CIRun struct {
 	Run        string // the system's id of the run or pipeline
 	Job        string // its name, and its matrix leg
 	Group      string // its concurrency group; "" = none
+	Key        string // id of the launch's request
 }
 
 // CreateRequest asks for one machine.

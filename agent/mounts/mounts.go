@@ -68,6 +68,24 @@ func Open(o Options) (*Mounts, error) {
 // SetGateway says which controller is there; nil = none.
 func (m *Mounts) SetGateway(g agentv1.GatewayClient) { m.want.set(g) }
 
+// Keep says whether results that were sent are kept for another controller, until their job is forgotten.
+func (m *Mounts) Keep(keep bool) {
+	m.results.mu.Lock()
+	defer m.results.mu.Unlock()
+	m.results.keep = keep
+}
+
+// Again sends what was kept once more: the controller is another one.
+func (m *Mounts) Again() {
+	m.results.mu.Lock()
+	held := m.results.held
+	m.results.held = make(map[string]*bundle)
+	m.results.mu.Unlock()
+	for _, b := range held {
+		m.results.put(b)
+	}
+}
+
 // Run fetches ahead and sends results until ctx ends.
 func (m *Mounts) Run(ctx context.Context) error {
 	var wg sync.WaitGroup

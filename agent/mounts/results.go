@@ -37,6 +37,8 @@ type results struct {
 
 	mu   sync.Mutex
 	due  map[string]*bundle
+	held map[string]*bundle // sent, and kept for another controller
+	keep bool
 	line []string // keys of due, in order
 	wake chan struct{}
 }
@@ -47,6 +49,7 @@ type bundle struct {
 	Attempt int32                 `json:"attempt"`
 	Files   []*statev1.StoredFile `json:"files"`
 	dir     string
+	sent    int // of Files
 	tries   int
 	after   time.Time
 }
@@ -55,7 +58,7 @@ func openResults(dir string, gw *gateway, log *slog.Logger) (*results, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the results directory: %w", err)
 	}
-	r := &results{dir: dir, gw: gw, log: log, due: make(map[string]*bundle), wake: make(chan struct{}, 1)}
+	r := &results{dir: dir, gw: gw, log: log, due: make(map[string]*bundle), held: make(map[string]*bundle), wake: make(chan struct{}, 1)}
 	ents, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read the results directory: %w", err)
@@ -96,7 +99,11 @@ func (r *results) forget(jobID string, attempt int32) {
 	r.mu.Lock()
 	k := key(jobID, attempt)
 	b := r.due[k]
+	if b == nil {
+		b = r.held[k]
+	}
 	delete(r.due, k)
+	delete(r.held, k)
 	r.mu.Unlock()
 	if b != nil {
 		_ = os.RemoveAll(b.dir) // found again at the next start, and dropped then
@@ -150,19 +157,37 @@ func (r *results) next(now time.Time) (*bundle, time.Duration) {
 }
 
 func (r *results) sendBundle(ctx context.Context, gw agentv1.GatewayClient, b *bundle) error {
-	for len(b.Files) > 0 {
-		f := b.Files[0]
+	r.mu.Lock()
+	keep := r.keep
+	r.mu.Unlock()
+	for b.sent < len(b.Files) {
+		f := b.Files[b.sent]
 		if err := r.send(ctx, gw, b, f); err != nil {
 			return fmt.Errorf("%s: %w", f.GetName(), err)
 		}
-		b.Files = b.Files[1:]
+		if keep {
+			b.sent++
+			continue
+		}
+		b.Files = slices.Delete(b.Files, b.sent, b.sent+1)
 		if len(b.Files) > 0 {
 			if err := b.write(); err != nil {
 				return err
 			}
 		}
 	}
-	r.forget(b.JobID, b.Attempt)
+	k := key(b.JobID, b.Attempt)
+	r.mu.Lock()
+	keep = keep && r.due[k] == b // not forgotten meanwhile
+	if keep {
+		delete(r.due, k)
+		b.sent, b.tries, b.after = 0, 0, time.Time{}
+		r.held[k] = b
+	}
+	r.mu.Unlock()
+	if !keep {
+		r.forget(b.JobID, b.Attempt)
+	}
 	return nil
 }
 

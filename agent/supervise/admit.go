@@ -115,7 +115,7 @@ func (s *Supervisor) conclude(j *job, st *agentv1.Status) {
 	if j.ended {
 		return
 	}
-	j.ended, j.streams, j.report = true, st.GetStreams(), reportOf(j.a, st)
+	j.ended, j.streams, j.report, j.last = true, st.GetStreams(), reportOf(j.a, st), s.kept(st)
 	j.cancel = nil
 	j.a, j.sealed = stub(j.a), nil
 	delete(s.running, j.key)

@@ -124,19 +124,23 @@ func (s *Supervisor) withdraw(set *agentv1.AssignmentSet) {
 		case named[key]:
 		case !j.ended:
 			s.stopJob(j, &agentv1.StopCause{Reason: "withdrawn by the controller", AtMs: nowMS()})
-		case j.seq <= s.outbox.acked:
+		case j.seq <= s.outbox.acked && !s.policy.GetKeepEvidence():
 			s.drop(j)
 		}
 	}
 }
 
-// Forget drops the evidence of jobs that have their verdict: it is safe at the controller.
+// Forget drops the evidence of jobs that have their verdict: it is safe at the controller. A node whose clusters are handed
+// from home to home keeps it.
 func (s *Supervisor) Forget(jobIDs ...string) {
 	if len(jobIDs) == 0 {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.policy.GetKeepEvidence() {
+		return
+	}
 	for _, id := range jobIDs {
 		for _, j := range slices.Clone(s.attempts[id]) {
 			if j.ended {

@@ -55,7 +55,7 @@ func (s *Supervisor) replay(r *agentv1.JournalRecord) error {
 		}
 	case *agentv1.JournalRecord_Ended:
 		if j := s.jobs[rec.Ended.GetKey()]; j != nil {
-			j.ended, j.streams, j.report = true, rec.Ended.GetStreams(), rec.Ended.GetReport()
+			j.ended, j.streams, j.report, j.last = true, rec.Ended.GetStreams(), rec.Ended.GetReport(), rec.Ended.GetStatus()
 		}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (s *Supervisor) replayStatus(st *agentv1.Status) {
 		j.started = st.GetAtMs()
 	}
 	if ended(j.phase) {
-		j.ended, j.streams, j.report = true, st.GetStreams(), reportOf(j.a, st)
+		j.ended, j.streams, j.report, j.last = true, st.GetStreams(), reportOf(j.a, st), s.kept(st)
 		j.a, j.sealed = stub(j.a), nil
 	}
 }
@@ -146,7 +146,7 @@ func (s *Supervisor) snapshotJob(j *job, yield func(*agentv1.JournalRecord) bool
 	}
 	if j.ended {
 		return yield(&agentv1.JournalRecord{Record: &agentv1.JournalRecord_Ended{
-			Ended: &agentv1.EndedRecord{Key: j.key, Streams: j.streams}}})
+			Ended: &agentv1.EndedRecord{Key: j.key, Status: j.last, Streams: j.streams}}})
 	}
 	// A status that was acknowledged already is not repeated to the controller: only the outbox's count as new.
 	last := &agentv1.Status{JobId: j.a.GetJobId(), Attempt: j.a.GetAttempt(), Phase: j.phase, SetupVerdict: j.setup}
@@ -190,8 +190,17 @@ func grantOf(r *agentv1.GrantRecord) queue.Grant {
 func stub(a *agentv1.Assignment) *agentv1.Assignment {
 	return &agentv1.Assignment{
 		JobId: a.GetJobId(), Number: a.GetNumber(), Attempt: a.GetAttempt(), Slot: a.GetSlot(), Rank: a.GetRank(),
-		NumRanks: a.GetNumRanks(), Peers: a.GetPeers(), Stop: a.GetStop(),
+		NumRanks: a.GetNumRanks(), Peers: a.GetPeers(), Stop: a.GetStop(), RequestId: a.GetRequestId(), TaskId: a.GetTaskId(),
+		User: a.GetUser(), SubmittedMs: a.GetSubmittedMs(), Task: &statev1.TaskSpec{Name: a.GetTask().GetName(), NumNodes: a.GetTask().GetNumNodes()},
 	}
+}
+
+// kept is a verdict for whoever comes after this controller, where there may be somebody; the caller holds the lock.
+func (s *Supervisor) kept(st *agentv1.Status) *agentv1.Status {
+	if !s.policy.GetKeepEvidence() {
+		return nil
+	}
+	return st
 }
 
 func byNumber(a, b *job) int {

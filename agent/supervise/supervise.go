@@ -197,6 +197,7 @@ type job struct {
 	stop     *agentv1.StopCause
 	ended    bool
 	streams  []*agentv1.StreamEnd
+	last     *agentv1.Status       // the verdict; nil where evidence is not kept
 	report   *agentv1.MemberReport // with the verdict
 	part     Part
 	cancel   context.CancelCauseFunc // of the flow
@@ -332,11 +333,19 @@ func (s *Supervisor) Held() []*agentv1.HeldJob {
 	for _, j := range all {
 		h := &agentv1.HeldJob{Assignment: proto.CloneOf(j.a), Phase: j.phase, StartedMs: j.started, Ended: j.ended}
 		if j.ended {
+			h.Status = j.last
 			h.ExitCode, h.Signal, h.Failure = j.report.GetExitCode(), j.report.GetSignal(), j.report.GetFailure()
 		}
 		out = append(out, h)
 	}
 	return out
+}
+
+// Policy is what the last controller told of the node; nil = none did.
+func (s *Supervisor) Policy() *agentv1.NodePolicy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return proto.CloneOf(s.policy)
 }
 
 // Idle is how long no job has been here, 0 while one is.

@@ -28,6 +28,7 @@ type app struct {
 	out       io.Writer
 	errOut    io.Writer
 	getenv    func(string) (string, bool)
+	homeKey   string // that several homes share; "" = this one has its own
 	providers map[string]providers.Factory
 	home      string
 	ttyIn     bool
@@ -90,6 +91,13 @@ func newApp(table map[string]providers.Factory) (*app, error) {
 		return nil, err
 	}
 	a.home = home
+	if key, ok := a.getenv(homeKeyEnv); ok && strings.TrimSpace(key) != "" {
+		a.homeKey = strings.TrimSpace(key)
+		// No other process is to have it: not the controller, which reads it from the home, and no command of a user.
+		if err := os.Unsetenv(homeKeyEnv); err != nil {
+			return nil, err
+		}
+	}
 	return a, nil
 }
 

@@ -37,7 +37,7 @@ func newCancelCmd(a *app) *cobra.Command {
 			case len(numbers) > 0:
 				what = "jobs " + strings.Join(args[1:], " ")
 			}
-			c, err := a.connect(cmd.Context())
+			c, err := a.connectTo(cmd.Context(), args...)
 			if err != nil {
 				return err
 			}

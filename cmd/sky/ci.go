@@ -17,7 +17,7 @@ import (
 const maxEvent = 32 << 20
 
 func newCICmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "ci", Short: "In a CI system: what it says about this run, and the check of its commit", Args: knownCommand, RunE: showHelp}
+	cmd := &cobra.Command{Use: "ci", Short: "In a CI system: this run, its commit's check, what it left behind", Args: knownCommand, RunE: showHelp}
 	var output string
 	env := &cobra.Command{
 		Use:   "env",
@@ -34,7 +34,7 @@ Buildkite, CircleCI, Azure Pipelines and Jenkins; any other is CI if $CI says so
 		},
 	}
 	outputFlag(env, &output)
-	cmd.AddCommand(env, newCICheckCmd(a), newCIInitCmd(a), newCIMatrixCmd(a), newCIPolicyCmd(a), newCIPRCmd(a), newCIReapCmd(a), newCIRunnerCmd(a), newCMLCmd(a))
+	cmd.AddCommand(env, newCICheckCmd(a), newCIInitCmd(a), newCIKeyCmd(a), newCIMatrixCmd(a), newCIPolicyCmd(a), newCIPRCmd(a), newCIReapCmd(a), newCIRunnerCmd(a), newCMLCmd(a))
 	return cmd
 }
 

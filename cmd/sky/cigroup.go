@@ -20,7 +20,7 @@ const groupBusy = "group-busy"
 const groupEvery = 2 * time.Second
 
 // ciRun is the CI job that this process is part of, as it goes into the tags of machines; nil outside of CI without a group.
-func (a *app) ciRun(group string) *statev1.CIRun {
+func (a *app) ciRun(group, key string) *statev1.CIRun {
 	c := a.ciContext()
 	if c.System == cienv.None || c.Repository == "" {
 		if group == "" {
@@ -28,7 +28,7 @@ func (a *app) ciRun(group string) *statev1.CIRun {
 		}
 		return &statev1.CIRun{Group: group}
 	}
-	r := &statev1.CIRun{System: string(c.System), Repository: ciRepository(c), Job: c.Job, Group: group}
+	r := &statev1.CIRun{System: string(c.System), Repository: ciRepository(c), Job: c.Job, Group: group, Key: key}
 	if c.Run != 0 {
 		r.Run = strconv.FormatInt(c.Run, 10)
 	}

@@ -157,6 +157,9 @@ func (a *app) startController(ctx context.Context) error {
 	if err := os.MkdirAll(a.home, 0o700); err != nil {
 		return &exitError{code: exitConfig, err: fmt.Errorf("make %s: %w", a.home, err)}
 	}
+	if err := a.shareKey(); err != nil {
+		return err
+	}
 	logPath := filepath.Join(a.home, "controller.log")
 	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	controlv1 "aloft/proto/sky/control/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -255,6 +256,9 @@ func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool
 	if err != nil {
 		return rpcError("read the job", err)
 	}
+	if ans, err = a.awaitFiles(ctx, c, ans); err != nil {
+		return err
+	}
 	v := ans.GetJob()
 	j := v.GetJob()
 	if j.GetEndedMs() == 0 {
@@ -281,6 +285,35 @@ func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool
 		return &exitError{code: code}
 	}
 	return nil
+}
+
+// filesTime is how long the files of a job that has ended may be on their way.
+const filesTime = time.Minute
+
+// awaitFiles waits until the files of a job that has ended are here: its verdict is told before they are sent.
+func (a *app) awaitFiles(ctx context.Context, c *client, ans *controlv1.JobAnswer) (*controlv1.JobAnswer, error) {
+	late := time.NewTimer(filesTime)
+	defer late.Stop()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		j := ans.GetJob().GetJob()
+		if j.GetEndedMs() == 0 || j.GetResultsComplete() || len(j.GetFiles()) == 0 {
+			return ans, nil
+		}
+		a.spin("The results of job %d are on their way", j.GetNumber())
+		select {
+		case <-tick.C:
+		case <-late.C:
+			return ans, nil // what is missing is named when it is asked for
+		case <-ctx.Done():
+			return ans, &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+		}
+		var err error
+		if ans, err = again(ctx, a, c, func() (*controlv1.JobAnswer, error) { return c.GetJob(ctx, &controlv1.GetJobRequest{JobId: j.GetId()}) }); err != nil {
+			return ans, rpcError("read the job", err)
+		}
+	}
 }
 
 // jobExit is the exit code of launch, exec and logs for a finished job.

@@ -147,14 +147,24 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		return err
 	}
 	a.readBuffer = largeReads
-	c, err := a.connect(ctx)
+	c, err := a.connectTo(ctx, fl.cluster)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	defer a.sshIncludes()
+	id := fl.requestID
+	if id == "" {
+		id = a.ciKey("launch", fl.cluster, spec)
+	}
+	wanted := fl.cluster
+	if found, err := a.findByKey(ctx, c, id); err != nil {
+		return err
+	} else if found != "" && wanted == "" {
+		wanted = found
+	}
 	plan, err := again(ctx, a, c, func() (*controlv1.PlanResponse, error) {
-		return c.Plan(ctx, &controlv1.PlanRequest{ClusterName: fl.cluster, Task: spec})
+		return c.Plan(ctx, &controlv1.PlanRequest{ClusterName: wanted, Task: spec})
 	})
 	if err != nil {
 		err = rpcError("choose where to run", err)
@@ -164,7 +174,7 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		}
 		return err
 	}
-	name := fl.cluster
+	name := wanted
 	if name == "" {
 		name = plan.GetClusterName()
 	}
@@ -200,10 +210,6 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 	if _, err := a.upload(ctx, c, trees); err != nil {
 		return err
 	}
-	id := fl.requestID
-	if id == "" {
-		id = a.ciKey("launch", fl.cluster, spec)
-	}
 	if id == "" {
 		if id, err = a.requestID(); err != nil {
 			return err
@@ -214,7 +220,7 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 		HasRun: strings.TrimSpace(spec.GetRun()) != "" || len(spec.GetSuites()) > 0, Autostop: fl.autostop(cmd, t),
 		RetryUntilUp: fl.retry, NoSetup: fl.noSetup, Down: fl.down && !cmd.Flags().Changed("idle-minutes-to-autostop"),
 		CommandLine: commandLine("launch", args, fl.cluster), Fast: fl.fast, Project: fl.workspace,
-		Ci: a.ciRun(fl.group), CancelPrevious: fl.cancelPrevious,
+		Ci: a.ciRun(fl.group, id), CancelPrevious: fl.cancelPrevious,
 	}
 	if fl.cancelPrevious {
 		if err := a.releasePrevious(ctx, c, req.GetCi()); err != nil {
@@ -344,7 +350,7 @@ func (a *app) exec(cmd *cobra.Command, cluster string, args []string, fl *launch
 		return err
 	}
 	a.readBuffer = largeReads
-	c, err := a.connect(ctx)
+	c, err := a.connectTo(ctx, cluster)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (v *clusterVerb) do(cmd *cobra.Command, args []string, asking, doing, done 
 		return err
 	}
 	a, ctx := v.a, cmd.Context()
-	c, err := a.connect(ctx)
+	c, err := a.connectTo(ctx, args...)
 	if err != nil {
 		return err
 	}

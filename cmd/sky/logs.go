@@ -83,7 +83,7 @@ func (a *app) logs(cmd *cobra.Command, args []string, fl *logsFlags) error {
 		return usageError("one job at a time, or pass --sync-down")
 	}
 	a.readBuffer = largeReads
-	c, err := a.connect(ctx)
+	c, err := a.connectTo(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (a *app) metrics(ctx context.Context, args []string, fl *metricsFlags) erro
 	if fl.attempt < 0 || fl.height < 2 || fl.height > 100 {
 		return usageError("--attempt counts from 1; --height is 2 to 100")
 	}
-	c, err := a.connect(ctx)
+	c, err := a.connectTo(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func newQueueCmd(a *app) *cobra.Command {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context())
+			c, err := a.connectTo(cmd.Context(), args...)
 			if err != nil {
 				return err
 			}

@@ -72,7 +72,7 @@ func TestScripts(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(e.WorkDir, "a home"), 0o755); err != nil {
 				return err
 			}
-			e.Defer(func() { endAll(home) })
+			e.Defer(func() { endAll(e.WorkDir) })
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -105,12 +105,13 @@ func withModules(modules string) string {
 	return ""
 }
 
-// endAll ends every process of a home: the controller, and agents with their jobs by the node directory they live in.
-func endAll(home string) {
+// endAll ends every process that knows of a directory: the controllers of homes there, and agents with their jobs by the node
+// directory they live in.
+func endAll(dir string) {
 	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, p := range procs {
 		b, err := os.ReadFile(p)
-		if err != nil || !strings.Contains(string(b), home) {
+		if err != nil || !strings.Contains(string(b), dir) {
 			continue
 		}
 		pid, err := strconv.Atoi(strings.Split(p, "/")[2])

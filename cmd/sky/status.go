@@ -97,7 +97,7 @@ func newStatusCmd(a *app) *cobra.Command {
 			if (ip || endpoint != "" || endpoints) && len(args) != 1 {
 				return usageError("--ip and --endpoint take exactly one cluster")
 			}
-			c, err := a.connect(cmd.Context())
+			c, err := a.connectTo(cmd.Context(), args...)
 			if err != nil {
 				return err
 			}

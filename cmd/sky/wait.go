@@ -51,7 +51,7 @@ func (a *app) wait(ctx context.Context, args []string, fl *waitFlags) error {
 	a.outputFile = fl.outputFile
 	wctx, cancel := timeLimit(ctx, fl.timeout) // the way to the controller counts
 	defer cancel()
-	c, err := a.connect(ctx)
+	c, err := a.connectTo(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -102,6 +102,25 @@ func recall(tx store.Tx, user, requestID string, into proto.Message) (bool, erro
 	return true, nil
 }
 
+// adopted finds the job of a request among those of clusters that another home made: its agents told whose they are.
+func adopted(tx store.Tx, requestID string, rev uint64, out *controlv1.LaunchResponse) bool {
+	if requestID == "" {
+		return false
+	}
+	for _, c := range store.Clusters(tx) {
+		if !c.GetAdopted() || c.GetEndedMs() > 0 {
+			continue
+		}
+		for _, j := range store.JobsOf(tx, c.GetId(), 0) {
+			if j.GetRequestId() == requestID {
+				fillLaunch(out, desired.Result{Cluster: c, Job: j}, rev)
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // remember keeps the answer of a request in the transaction that carried it out.
 func (s *Server) remember(tx store.Tx, user, requestID string, answer proto.Message) error {
 	if requestID == "" {
@@ -170,6 +189,9 @@ func (s *Server) Launch(ctx context.Context, r *controlv1.LaunchRequest) (*contr
 			return err
 		}
 		from := uint64(tx.Rev())
+		if adopted(tx, r.GetRequestId(), from, out) {
+			return s.remember(tx, r.GetUser(), r.GetRequestId(), out)
+		}
 		gone, err := desired.Supersede(tx, desired.Target{Project: r.GetProject(), Name: name, User: r.GetUser(), Now: now}, r.GetCi(), r.GetCancelPrevious())
 		if err != nil {
 			return err
@@ -251,6 +273,9 @@ func (s *Server) Exec(ctx context.Context, r *controlv1.ExecRequest) (*controlv1
 			return err
 		}
 		from := uint64(tx.Rev())
+		if adopted(tx, r.GetRequestId(), from, out) {
+			return s.remember(tx, r.GetUser(), r.GetRequestId(), out)
+		}
 		res, err := desired.Exec(tx, desired.LaunchSpec{Project: r.GetProject(), User: r.GetUser(), ClusterName: r.GetClusterName(), Seed: seed,
 			Task: proto.CloneOf(r.GetTask()), HasJob: true, SealedSecrets: sealed, RequestID: r.GetRequestId(), CommandLine: r.GetCommandLine(), Now: now})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -266,14 +267,16 @@ func streamNames(j *statev1.Job, slot int32, asked []string) []string {
 		return false
 	}
 	rank := rankOf(j, slot)
+	// Of a job that another home began, only what the node told of its end may be known.
+	told := func(n string) bool { return slices.Contains(rank.GetStreams(), n) }
 	var names []string
-	if j.GetWithSetup() && j.GetTask().GetSetup() != "" && want("setup") {
+	if (j.GetWithSetup() && j.GetTask().GetSetup() != "" || told("setup")) && want("setup") {
 		names = append(names, "setup")
 	}
-	if rank.GetRank() >= 0 && j.GetTask().GetRun() != "" && want("run") {
+	if rank.GetRank() >= 0 && (j.GetTask().GetRun() != "" || told("run")) && want("run") {
 		names = append(names, "run")
 	}
-	if rank.GetRank() == 0 && len(j.GetTask().GetSuites()) > 0 && want("check") {
+	if rank.GetRank() == 0 && (len(j.GetTask().GetSuites()) > 0 || told("check")) && want("check") {
 		names = append(names, "check")
 	}
 	return names

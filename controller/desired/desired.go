@@ -46,6 +46,15 @@ func find(tx store.Tx, t Target) (*statev1.Cluster, []*statev1.Node, error) {
 	return c, store.NodesOf(tx, c.GetId()), nil
 }
 
+// taken refuses work for a cluster that another controller has: here nothing would be done about it.
+func taken(c *statev1.Cluster) error {
+	if c.GetTakenMs() == 0 {
+		return nil
+	}
+	return refuse(statev1.FailureKind_CONFLICT, "taken", "it is to be used from there; sky down "+c.GetName()+" ends its machines from here, too",
+		"Another home has taken cluster %q over.", c.GetName())
+}
+
 // open are the unfinished jobs of a cluster.
 func open(tx store.Tx, clusterID string) []*statev1.Job {
 	return store.OpenJobsOf(tx, clusterID)

@@ -71,3 +71,32 @@ func TestSupersede(t *testing.T) {
 		})
 	}
 }
+
+// TestTaken refuses work for a cluster that another home has taken over; taking it down is still possible.
+func TestTaken(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	r, err := b.launch(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.turn(up)
+	if err := b.update(func(tx store.Tx) error {
+		c, err := store.GetCluster(tx, r.Cluster.GetId())
+		if err != nil {
+			return err
+		}
+		c.TakenMs = 1
+		return tx.Put(store.Cluster, c.GetId(), c)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.launch(nil)
+	b.refused(err, "taken")
+	b.refused(b.update(func(tx store.Tx) error { _, err := desired.Exec(tx, b.spec()); return err }), "taken")
+	b.refused(b.update(func(tx store.Tx) error { _, err := desired.Stop(tx, b.target()); return err }), "taken")
+	b.refused(b.update(func(tx store.Tx) error { _, err := desired.Start(tx, b.target(), desired.StartSpec{}); return err }), "taken")
+	if err := b.update(func(tx store.Tx) error { _, err := desired.Down(tx, b.target(), false); return err }); err != nil {
+		t.Error(err)
+	}
+}

@@ -65,6 +65,9 @@ func Launch(tx store.Tx, s LaunchSpec) (Result, error) {
 		return Result{}, refuse(statev1.FailureKind_CONFLICT, "failed", "sky why "+c.GetName(),
 			"The launch of cluster %q failed; what it made is being deleted.", c.GetName())
 	}
+	if err := taken(c); err != nil {
+		return Result{}, err
+	}
 	if err := fits(c, nodes, s.Task); err != nil {
 		return Result{}, err
 	}
@@ -214,6 +217,9 @@ func addJob(tx store.Tx, c *statev1.Cluster, s LaunchSpec, r *Result) error {
 func Exec(tx store.Tx, s LaunchSpec) (Result, error) {
 	c, nodes, err := find(tx, Target{Project: s.Project, Name: s.ClusterName, User: s.User, Now: s.Now})
 	if err != nil {
+		return Result{}, err
+	}
+	if err := taken(c); err != nil {
 		return Result{}, err
 	}
 	switch st := state.ClusterStatus(c, nodes); st {

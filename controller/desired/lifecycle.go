@@ -28,6 +28,9 @@ func Stop(tx store.Tx, t Target) (note string, err error) {
 		}
 		return "already stopping", nil
 	}
+	if err := taken(c); err != nil {
+		return "", err
+	}
 	ch := begin(tx, c, nodes)
 	c.Desired, c.AutostoppingMs = statev1.ClusterDesired_CLUSTER_DESIRED_STOPPED, 0
 	for _, n := range nodes {
@@ -56,6 +59,9 @@ func Start(tx store.Tx, t Target, s StartSpec) (note string, err error) {
 	switch {
 	case c.GetDesired() == statev1.ClusterDesired_CLUSTER_DESIRED_DOWN, c.GetCandidate() < 0:
 		return "", refuse(statev1.FailureKind_CONFLICT, "terminating", "sky status "+c.GetName(), "Cluster %q is being terminated.", c.GetName())
+	}
+	if err := taken(c); err != nil {
+		return "", err
 	}
 	ch := begin(tx, c, nodes)
 	nodes, restarted, repaired := revive(c, nodes, t.Now)

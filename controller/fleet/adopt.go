@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"aloft/controller/state"
 	"aloft/controller/store"
@@ -65,6 +66,9 @@ func (s *session) rebuild(held *agentv1.Held) error {
 				return err
 			}
 		}
+		if c.GetAdopted() {
+			obey(c, n, held.GetPolicy())
+		}
 		n.Adopting = false
 		tx.Emit(nodeEvent(n, "records rebuilt"))
 		if err := tx.Put(store.Node, n.GetId(), n); err != nil {
@@ -90,7 +94,7 @@ func jobOf(c *statev1.Cluster, a *agentv1.Assignment) *statev1.Job {
 	j := &statev1.Job{
 		Id: a.GetJobId(), ClusterId: c.GetId(), ClusterName: c.GetName(), Number: a.GetNumber(), Task: task, Attempt: a.GetAttempt(),
 		Phase: statev1.JobPhase_JOB_PLACED, SubmittedMs: a.GetSubmittedMs(), FailedRank: -1, User: a.GetUser(), TaskId: a.GetTaskId(),
-		WithSetup: a.GetWithSetup(),
+		WithSetup: a.GetWithSetup(), RequestId: a.GetRequestId(),
 	}
 	if a.GetStop() {
 		j.Desired = "cancel"
@@ -118,9 +122,47 @@ func place(j *statev1.Job, n *statev1.Node, h *agentv1.HeldJob) {
 	if h.GetPhase() < mine.GetPhase() {
 		return
 	}
+	if st := h.GetStatus(); st != nil && !state.RankEnded(mine.GetPhase()) {
+		// It is known as if it had come from the node just now; its logs and files do.
+		mine.NodeId, mine.StartedMs = n.GetId(), h.GetStartedMs()
+		c := &change{job: j}
+		c.apply(n.GetId(), numbered{Status: st})
+		return
+	}
 	mine.NodeId, mine.Phase, mine.StartedMs = n.GetId(), h.GetPhase(), h.GetStartedMs()
 	if h.GetEnded() {
 		mine.ExitCode, mine.Signal, mine.Failure = h.GetExitCode(), h.GetSignal(), h.GetFailure()
+		mine.EndedMs = time.Now().UnixMilli() // at the latest: whoever waits for the job must see that it has ended
 	}
 	state.FoldJob(j)
+}
+
+// obey makes an adopted cluster be what its node was last told that it is: when it ends by itself, and what it costs. What has
+// been changed here since is kept.
+func obey(c *statev1.Cluster, n *statev1.Node, p *agentv1.NodePolicy) {
+	if p == nil {
+		return
+	}
+	if c.GetAutostop() == nil {
+		c.Autostop = p.GetAutostop()
+	}
+	if c.GetBudget() == nil {
+		c.Budget = p.GetBudget()
+	}
+	cand := n.GetCandidate()
+	if p.GetHourlyPrice() == 0 || !cand.GetPriceUnknown() {
+		return
+	}
+	cand.HourlyPrice, cand.PriceUnknown = p.GetHourlyPrice(), false
+	since := p.GetBillingSinceMs()
+	for _, b := range c.GetBilling() {
+		if b.GetEndMs() > 0 || !b.GetPriceUnknown() {
+			continue
+		}
+		// Its machines are told of one after the other; those that are not yet go on in an interval of their own.
+		b.HourlyPrice, b.PriceUnknown = p.GetHourlyPrice(), false
+		if since > 0 && since < b.GetStartMs() {
+			b.StartMs = since
+		}
+	}
 }

@@ -330,7 +330,7 @@ func (a *assigned) item(sn *snapshot, j *statev1.Job) (*agentv1.Assignment, erro
 	}
 	it := &agentv1.Assignment{
 		JobId: j.GetId(), Number: j.GetNumber(), Attempt: j.GetAttempt(), Slot: own.GetSlot(), Rank: own.GetRank(),
-		WithSetup: j.GetWithSetup(), TaskId: j.GetTaskId(), User: j.GetUser(), SubmittedMs: j.GetSubmittedMs(),
+		WithSetup: j.GetWithSetup(), TaskId: j.GetTaskId(), User: j.GetUser(), SubmittedMs: j.GetSubmittedMs(), RequestId: j.GetRequestId(),
 		Stop: a.stops(sn, j), ClusterInfo: clusterInfo(sn),
 	}
 	for _, r := range j.GetRanks() {

@@ -68,6 +68,7 @@ type Options struct {
 	Seal         Sealer
 	Epoch        uint64 // of this controller's hold of the store
 	Installation string
+	Shared       bool // other homes have this one's key, and may take its clusters over: agents keep the evidence of ended jobs
 	Logger       *slog.Logger
 	Heartbeat    time.Duration // pace asked of agents; 0 = DefaultHeartbeat
 	Lease        time.Duration // a session that is silent for longer ends; 0 = DefaultLease
@@ -264,6 +265,10 @@ func (f *Fleet) wanted(nd *node) bool {
 		n, err := store.GetNode(tx, nd.id)
 		if err != nil {
 			return err
+		}
+		if c, err := store.GetCluster(tx, nd.clusterID); err == nil && c.GetTakenMs() > 0 {
+			want = false
+			return nil
 		}
 		p := n.GetPhase()
 		want = !state.NodeEnded(p) && p != statev1.NodePhase_NODE_STOPPED && p != statev1.NodePhase_NODE_STOPPING &&

@@ -17,7 +17,7 @@ func (a *assigned) policy(sn *snapshot) error {
 	c, n := sn.cluster, sn.node
 	p := &agentv1.NodePolicy{
 		Autostop: c.GetAutostop(), Budget: c.GetBudget(), DeadlineMs: n.GetDeadlineMs(), Slot: n.GetSlot(),
-		HourlyPrice: n.GetCandidate().GetHourlyPrice(), Nodes: c.GetNumNodes(),
+		HourlyPrice: n.GetCandidate().GetHourlyPrice(), Nodes: c.GetNumNodes(), KeepEvidence: a.s.f.o.Shared,
 	}
 	if as := c.GetAutostop(); n.GetPoweroffSettable() && n.GetPoweroffKeeps() == as.GetDown() {
 		p.Autostop = nil // a shutdown would do the other thing: first the place is told

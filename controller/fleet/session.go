@@ -155,7 +155,7 @@ func (s *session) handshake(ctx context.Context) error {
 	case h.GetAgentId() == "":
 		return errors.New("the agent has no id")
 	case h.GetMaxEpochSeen() > s.f.o.Epoch:
-		return ErrStale
+		return errors.Join(ErrStale, s.taken(ctx))
 	case h.GetNodeId() != "" && h.GetNodeId() != s.nd.id:
 		return fmt.Errorf("%s, not %s: %w", h.GetNodeId(), s.nd.id, ErrStranger)
 	}
@@ -193,6 +193,21 @@ func (s *session) handshake(ctx context.Context) error {
 	s.nd.set(func() { s.nd.up, s.nd.err = true, nil })
 	s.f.log.Info("agent session open", "node", s.nd.id, "agent", h.GetAgentId(), "version", h.GetVersion())
 	return nil
+}
+
+// taken writes down that a newer controller has the cluster, so that this one keeps its hands off what it cannot judge any more.
+func (s *session) taken(ctx context.Context) error {
+	return s.f.update(ctx, "give a cluster up", func(tx store.Tx) error {
+		c, err := store.GetCluster(tx, s.nd.clusterID)
+		if err != nil || c.GetTakenMs() > 0 {
+			return err
+		}
+		c.TakenMs = time.Now().UnixMilli()
+		c.LastEvent = "another controller has taken it over"
+		tx.Emit(&statev1.Event{Kind: string(store.Cluster), Id: c.GetId(), ClusterId: c.GetId(), Name: c.GetName(), Actor: "fleet",
+			Reason: c.GetLastEvent(), AtMs: c.GetTakenMs()})
+		return tx.Put(store.Cluster, c.GetId(), c)
+	})
 }
 
 func (s *session) load(ctx context.Context) (c *statev1.Cluster, n *statev1.Node, acked uint64, err error) {

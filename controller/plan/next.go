@@ -15,6 +15,9 @@ func Next(s *Snapshot, now time.Time) []Action {
 	if s.Cluster.GetEndedMs() > 0 {
 		return nil
 	}
+	if s.Cluster.GetTakenMs() > 0 && s.Cluster.GetDesired() != statev1.ClusterDesired_CLUSTER_DESIRED_DOWN {
+		return []Action{Schedule{At: now.Add(s.Policy.Idle)}} // another controller's, until somebody wants it gone here
+	}
 	if as := s.records(now); len(as) > 0 {
 		return as
 	}

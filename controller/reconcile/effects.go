@@ -180,7 +180,7 @@ func (e *effect) tags() providers.Tags {
 }
 
 func ciTags(c *statev1.CIRun) providers.CIRun {
-	return providers.CIRun{System: c.GetSystem(), Repository: c.GetRepository(), Run: c.GetRun(), Job: c.GetJob(), Group: c.GetGroup()}
+	return providers.CIRun{System: c.GetSystem(), Repository: c.GetRepository(), Run: c.GetRun(), Job: c.GetJob(), Group: c.GetGroup(), Key: c.GetKey()}
 }
 
 // clusterTags are those of what the cluster's machines share.

@@ -29,12 +29,50 @@ var (
 	ErrBadKey = errors.New("the key of the sealed secrets is not usable")
 	// ErrOpen is returned for bytes that this key does not open.
 	ErrOpen = errors.New("sealed with another key, or damaged")
+	// ErrOtherKey is returned for a home that has a key of its own.
+	ErrOtherKey = errors.New("the home has another key")
 )
 
 // Sealer seals and opens with one key. It may be used by several goroutines.
 type Sealer struct {
-	id *age.X25519Identity
+	id     *age.X25519Identity
+	shared bool
 }
+
+// sharedMark is the line of a key file that says that other homes have the key, too.
+const sharedMark = "# shared with other homes"
+
+// NewKey makes a key that homes may share, as Share takes it.
+func NewKey() (string, error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", fmt.Errorf("make key: %w", err)
+	}
+	return id.String(), nil
+}
+
+// Share gives a home a key that it shares with others. A home that has it already is left as it is; ErrBadKey when key is
+// none, ErrOtherKey when the home has another one.
+func Share(home, key string) error {
+	id, err := age.ParseX25519Identity(strings.TrimSpace(key))
+	if err != nil {
+		return fmt.Errorf("%w: it is none of those that `sky ci key` makes", ErrBadKey) // the parser's text may quote it
+	}
+	if err := create(filepath.Join(home, KeyFile), id, sharedMark+"\n"); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write key: %w", err)
+	}
+	s, err := read(filepath.Join(home, KeyFile))
+	if err != nil {
+		return err
+	}
+	if s.id.String() != id.String() {
+		return ErrOtherKey
+	}
+	return nil
+}
+
+// Shared reports whether other homes have the key, too.
+func (s *Sealer) Shared() bool { return s.shared }
 
 // Open reads the key below home. When there is none, it makes one; unless sealedExist says that something was sealed
 // before: a new key could not open that, so the error is ErrNoKey.
@@ -47,7 +85,11 @@ func Open(home string, sealedExist bool) (*Sealer, error) {
 	if sealedExist {
 		return nil, fmt.Errorf("%w: put %s back from a backup, or remove the clusters and jobs that have secrets", ErrNoKey, path)
 	}
-	if err := create(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	if err := create(path, id, ""); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make key: %w", err)
 	}
 	return read(path) // also when somebody else was quicker
@@ -70,26 +112,23 @@ func read(path string) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
+	shared := false
 	for _, line := range strings.Split(string(b), "\n") {
 		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
+		if shared = shared || line == sharedMark; line == "" || line[0] == '#' {
 			continue
 		}
 		id, err := age.ParseX25519Identity(line)
 		if err != nil {
 			break // its text may quote the key
 		}
-		return &Sealer{id: id}, nil
+		return &Sealer{id: id, shared: shared}, nil
 	}
 	return nil, fmt.Errorf("%w: %s holds no age key; put it back from a backup", ErrBadKey, path)
 }
 
 // create makes the key file in one step: it does not exist, or is whole.
-func create(path string) (err error) {
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		return err
-	}
+func create(path string, id *age.X25519Identity, mark string) (err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -99,7 +138,7 @@ func create(path string) (err error) {
 		return err
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = fmt.Fprintf(f, "# public key: %s\n%s\n", id.Recipient(), id)
+	_, err = fmt.Fprintf(f, "# public key: %s\n%s%s\n", id.Recipient(), mark, id)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -126,3 +126,41 @@ func TestOneKey(t *testing.T) {
 		}
 	}
 }
+
+// TestShare gives several homes one key.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	key, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b, own := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, home := range []string{a, b, b} {
+		if err := seal.Share(home, " "+key+"\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func(home string) *seal.Sealer {
+		s, err := seal.Open(home, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	sealed, err := open(a).Seal([]byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := open(b).Open(sealed); err != nil || string(plain) != "secret" {
+		t.Errorf("%q, %v", plain, err)
+	}
+	if !open(a).Shared() || open(own).Shared() {
+		t.Error("which homes share their key is not known")
+	}
+	if err := seal.Share(own, key); !errors.Is(err, seal.ErrOtherKey) {
+		t.Errorf("a home with a key of its own: %v", err)
+	}
+	if err := seal.Share(t.TempDir(), "AGE-SECRET-KEY-1NONE"); !errors.Is(err, seal.ErrBadKey) || strings.Contains(err.Error(), "NONE") {
+		t.Errorf("no key: %v", err)
+	}
+}

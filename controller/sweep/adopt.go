@@ -173,8 +173,16 @@ func newCluster(tx store.Tx, id string, ms []found, now time.Time) *statev1.Clus
 	made := ms[0].Created.UnixMilli()
 	return &statev1.Cluster{
 		Id: id, Name: name, User: t.Owner, CreatedMs: made, LaunchedMs: now.UnixMilli(), UpMs: made, Adopted: true, NumNodes: 1,
-		LastCommand: "sky gc --adopt",
+		LastCommand: "sky gc --adopt", Ci: ciOf(t.CI),
 	}
+}
+
+// ciOf is the CI job that tags tell of; nil = none.
+func ciOf(c providers.CIRun) *statev1.CIRun {
+	if c == (providers.CIRun{}) {
+		return nil
+	}
+	return &statev1.CIRun{System: c.System, Repository: c.Repository, Run: c.Run, Job: c.Job, Group: c.Group, Key: c.Key}
 }
 
 // records are those of one machine.

@@ -44,14 +44,14 @@ func (s *Sweeper) Gc(ctx context.Context, r *controlv1.GcRequest) (*controlv1.Gc
 		}
 	}
 	named := func(o *Orphan) bool {
-		return len(r.GetIds()) == 0 && (!o.Foreign || r.GetCi() != nil) || slices.Contains(r.GetIds(), o.Instance.ID)
+		return len(r.GetIds()) == 0 && (!o.Foreign || r.GetCi() != nil || r.GetKin()) || slices.Contains(r.GetIds(), o.Instance.ID)
 	}
 	if r.GetAdopt() {
 		var ms []found
 		for i := range orphans {
 			switch o := &orphans[i]; {
 			case !named(o):
-			case o.Instance.Tags.Installation != own:
+			case o.Instance.Tags.Installation != own && !s.kin(o.Instance):
 				o.Err = errForeign
 			default:
 				ms = append(ms, found{o.Provider, o.Instance})
@@ -109,7 +109,12 @@ func (s *Sweeper) survey(ctx context.Context, name string, ours []string, r *con
 		orphans, instances, owned = nil, 0, 0
 		for _, in := range seen {
 			left := ""
-			if r.GetCi() != nil {
+			if r.GetKin() {
+				if !s.meant(r, in) {
+					continue
+				}
+				left = "another home with the same key made it"
+			} else if r.GetCi() != nil {
 				var chosen bool
 				if left, chosen = choose(r.GetCi(), in, time.Now()); !chosen {
 					continue
@@ -151,10 +156,7 @@ func row(o Orphan) *controlv1.Orphan {
 	r := &controlv1.Orphan{
 		Provider: o.Provider, Region: o.Instance.Region, InstanceId: o.Instance.ID, NodeId: t.NodeID, ClusterName: t.ClusterName,
 		CreatedMs: o.Instance.Created.UnixMilli(), Reason: o.Reason, Deleted: o.Deleted, Foreign: o.Foreign, Installation: t.Installation,
-		Owner: t.Owner, Adopted: o.Adopted,
-	}
-	if t.CI != (providers.CIRun{}) {
-		r.Ci = &statev1.CIRun{System: t.CI.System, Repository: t.CI.Repository, Run: t.CI.Run, Job: t.CI.Job, Group: t.CI.Group}
+		Owner: t.Owner, Adopted: o.Adopted, Ci: ciOf(t.CI),
 	}
 	if o.Err != nil {
 		r.Failure = &statev1.Failure{Kind: statev1.FailureKind_INFRA, Scope: "provider", Code: providers.KindOf(o.Err).String(), Message: o.Err.Error()}

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ func choose(f *controlv1.CIFilter, in providers.Instance, now time.Time) (reason
 	case f.GetRepository() != "" && !strings.EqualFold(f.GetRepository(), ci.Repository):
 		return "", false
 	case f.GetRun() != "" && f.GetRun() != ci.Run:
+		return "", false
+	case f.GetKey() != "" && f.GetKey() != ci.Key:
 		return "", false
 	case f.GetGroup() != "" && f.GetGroup() != ci.Group:
 		return "", false
@@ -41,4 +44,18 @@ func earlier(a, b string) bool {
 	x, err := strconv.ParseInt(a, 10, 64)
 	y, err2 := strconv.ParseInt(b, 10, 64)
 	return a != b && !(err == nil && err2 == nil && x > y)
+}
+
+// kin reports whether a home with the same key as this one made a machine: that key opens it here, too.
+func (s *Sweeper) kin(in providers.Instance) bool {
+	return s.o.Kin != "" && strings.HasPrefix(in.Tags.Installation, s.o.Kin+"-")
+}
+
+// meant reports whether a request means a machine of kin.
+func (s *Sweeper) meant(r *controlv1.GcRequest, in providers.Instance) bool {
+	if !s.kin(in) {
+		return false
+	}
+	_, chosen := choose(r.GetCi(), in, time.Now())
+	return r.GetCi() != nil && chosen || slices.Contains(r.GetClusters(), in.Tags.ClusterName)
 }

@@ -34,6 +34,8 @@ type Options struct {
 	// Made is when the store was made, where it was made anew after one was lost: machines older than that are reported, and
 	// deleted or adopted only when somebody asks for it.
 	Made time.Time
+	// Kin begins the installations of homes that share this one's key; "" = it is shared with none.
+	Kin string
 	// Owns decides; nil = Owned. Simulations put wrong rules here to prove that they would notice.
 	Owns func(in *statev1.Intent, i providers.Instance) bool
 	Log  *slog.Logger // nil = none

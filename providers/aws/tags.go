@@ -33,6 +33,7 @@ const (
 	tagCIRun        = tagPrefix + "ci-run"
 	tagCIJob        = tagPrefix + "ci-job"
 	tagCIGroup      = tagPrefix + "ci-group"
+	tagCIKey        = tagPrefix + "ci-key"
 )
 
 // Limits of EC2 on tags, in characters.
@@ -56,6 +57,9 @@ func tagsOf(r providers.CreateRequest) ([]types.Tag, error) {
 		m[tagCI], m[tagCIRepository], m[tagCIRun], m[tagCIJob] = fold(ci.System), fold(ci.Repository), fold(ci.Run), fold(ci.Job)
 		if ci.Group != "" {
 			m[tagCIGroup] = fold(ci.Group)
+		}
+		if ci.Key != "" {
+			m[tagCIKey] = fold(ci.Key)
 		}
 	}
 	var problems []string
@@ -134,7 +138,7 @@ func instanceOf(region string, i types.Instance) providers.Instance {
 		Tags: providers.Tags{
 			Installation: tags[tagInstallation], ClusterID: tags[tagClusterID], ClusterName: tags[tagCluster], NodeID: tags[tagNode],
 			Attempt: int32(attempt), Epoch: epoch, Owner: tags[tagOwner],
-			CI: providers.CIRun{System: tags[tagCI], Repository: tags[tagCIRepository], Run: tags[tagCIRun], Job: tags[tagCIJob], Group: tags[tagCIGroup]},
+			CI: providers.CIRun{System: tags[tagCI], Repository: tags[tagCIRepository], Run: tags[tagCIRun], Job: tags[tagCIJob], Group: tags[tagCIGroup], Key: tags[tagCIKey]},
 		},
 	}
 	if i.Placement != nil {

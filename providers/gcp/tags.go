@@ -52,6 +52,7 @@ type ciRun struct {
 	Run        string `json:"run,omitempty"`
 	Job        string `json:"job,omitempty"`
 	Group      string `json:"group,omitempty"`
+	Key        string `json:"key,omitempty"`
 }
 
 func newRecord(r providers.CreateRequest, spec string) record {
@@ -80,6 +81,9 @@ func (r record) labels(user map[string]string) map[string]string {
 		ours["ci"], ours["ci-repository"], ours["ci-run"], ours["ci-job"] = r.CI.System, r.CI.Repository, r.CI.Run, r.CI.Job
 		if r.CI.Group != "" {
 			ours["ci-group"] = r.CI.Group
+		}
+		if r.CI.Key != "" {
+			ours["ci-key"] = r.CI.Key
 		}
 	}
 	for k, v := range ours {
@@ -139,6 +143,6 @@ func recordOf(in *computepb.Instance) record {
 		Token: l[labelToken], Spec: l[labelSpec], Name: l[labelPrefix+"name"], Installation: l[labelInstallation],
 		ClusterID: l[labelPrefix+"cluster"], ClusterName: l[labelPrefix+"cluster-name"], NodeID: l[labelPrefix+"node"],
 		Attempt: int32(attempt), Epoch: epoch, Owner: l[labelPrefix+"owner"],
-		CI: ciRun{System: l[labelPrefix+"ci"], Repository: l[labelPrefix+"ci-repository"], Run: l[labelPrefix+"ci-run"], Job: l[labelPrefix+"ci-job"], Group: l[labelPrefix+"ci-group"]},
+		CI: ciRun{System: l[labelPrefix+"ci"], Repository: l[labelPrefix+"ci-repository"], Run: l[labelPrefix+"ci-run"], Job: l[labelPrefix+"ci-job"], Group: l[labelPrefix+"ci-group"], Key: l[labelPrefix+"ci-key"]},
 	}
 }

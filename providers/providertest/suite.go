@@ -111,7 +111,7 @@ func (s *suite) request(token string) providers.CreateRequest {
 		Token: tok, Name: "providertest-head", Spec: s.c.Spec(),
 		Keys: s.c.Keys,
 		Tags: providers.Tags{Installation: installation, ClusterID: "c1", ClusterName: "providertest", NodeID: token, Attempt: 1, Epoch: 7, Owner: "me",
-			CI: providers.CIRun{System: "github", Repository: "github.com/acme/model", Run: "7", Job: "fit/a1", Group: "main"}},
+			CI: providers.CIRun{System: "github", Repository: "github.com/acme/model", Run: "7", Job: "fit/a1", Group: "main", Key: "ci-1"}},
 	}
 }
 

@@ -192,6 +192,7 @@ func (*AgentFrame_Held) isAgentFrame_Frame() {}
 type Held struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Jobs          []*HeldJob             `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
+	Policy        *NodePolicy            `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"` // as the last controller gave it; unset = none did
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +234,13 @@ func (x *Held) GetJobs() []*HeldJob {
 	return nil
 }
 
+func (x *Held) GetPolicy() *NodePolicy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 // HeldJob is a job's part on this node, as it stands.
 type HeldJob struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -243,6 +251,7 @@ type HeldJob struct {
 	ExitCode      int32                  `protobuf:"varint,5,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
 	Signal        int32                  `protobuf:"varint,6,opt,name=signal,proto3" json:"signal,omitempty"`
 	Failure       *v1.Failure            `protobuf:"bytes,7,opt,name=failure,proto3" json:"failure,omitempty"`
+	Status        *Status                `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"` // the whole verdict, where the policy keeps evidence
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +331,13 @@ func (x *HeldJob) GetSignal() int32 {
 func (x *HeldJob) GetFailure() *v1.Failure {
 	if x != nil {
 		return x.Failure
+	}
+	return nil
+}
+
+func (x *HeldJob) GetStatus() *Status {
+	if x != nil {
+		return x.Status
 	}
 	return nil
 }
@@ -1527,9 +1543,10 @@ type NodePolicy struct {
 	Nodes          int32                  `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`
 	BilledMs       int64                  `protobuf:"varint,6,opt,name=billed_ms,json=billedMs,proto3" json:"billed_ms,omitempty"` // node time already billed before this policy, for max_cost
 	BillingSinceMs int64                  `protobuf:"varint,7,opt,name=billing_since_ms,json=billingSinceMs,proto3" json:"billing_since_ms,omitempty"`
-	Slot           int32                  `protobuf:"varint,8,opt,name=slot,proto3" json:"slot,omitempty"`                    // of this node
-	Peers          []*Peer                `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                   // all nodes of the cluster: slot 0 decides for all when the cluster is idle
-	SentMs         int64                  `protobuf:"varint,10,opt,name=sent_ms,json=sentMs,proto3" json:"sent_ms,omitempty"` // by the clock that deadline_ms is of: their difference counts, as the node's clock may be wrong
+	Slot           int32                  `protobuf:"varint,8,opt,name=slot,proto3" json:"slot,omitempty"`                                      // of this node
+	Peers          []*Peer                `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                                     // all nodes of the cluster: slot 0 decides for all when the cluster is idle
+	SentMs         int64                  `protobuf:"varint,10,opt,name=sent_ms,json=sentMs,proto3" json:"sent_ms,omitempty"`                   // by the clock that deadline_ms is of: their difference counts, as the node's clock may be wrong
+	KeepEvidence   bool                   `protobuf:"varint,11,opt,name=keep_evidence,json=keepEvidence,proto3" json:"keep_evidence,omitempty"` // of ended jobs, although it is safe at the controller: that one's home may end before the node
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1632,6 +1649,13 @@ func (x *NodePolicy) GetSentMs() int64 {
 		return x.SentMs
 	}
 	return 0
+}
+
+func (x *NodePolicy) GetKeepEvidence() bool {
+	if x != nil {
+		return x.KeepEvidence
+	}
+	return false
 }
 
 // AssignmentSet is desired state, not commands. FULL replaces all; DELTA chains by ids.
@@ -1823,6 +1847,7 @@ type Assignment struct {
 	GraceMs       int64                  `protobuf:"varint,15,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`            // between TERM and KILL
 	ClusterInfo   string                 `protobuf:"bytes,16,opt,name=cluster_info,json=clusterInfo,proto3" json:"cluster_info,omitempty"` // JSON for SKYPILOT_CLUSTER_INFO
 	SubmittedMs   int64                  `protobuf:"varint,17,opt,name=submitted_ms,json=submittedMs,proto3" json:"submitted_ms,omitempty"`
+	RequestId     string                 `protobuf:"bytes,18,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // that asked for the job
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1974,6 +1999,13 @@ func (x *Assignment) GetSubmittedMs() int64 {
 		return x.SubmittedMs
 	}
 	return 0
+}
+
+func (x *Assignment) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
 }
 
 type StatusAck struct {
@@ -2627,9 +2659,10 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\fautostopping\x18\x05 \x01(\v2\x1a.sky.agent.v1.AutostoppingH\x00R\fautostopping\x12=\n" +
 	"\vunsupported\x18\x06 \x01(\v2\x19.sky.agent.v1.UnsupportedH\x00R\vunsupported\x12(\n" +
 	"\x04held\x18\a \x01(\v2\x12.sky.agent.v1.HeldH\x00R\x04heldB\a\n" +
-	"\x05frame\"1\n" +
+	"\x05frame\"c\n" +
 	"\x04Held\x12)\n" +
-	"\x04jobs\x18\x01 \x03(\v2\x15.sky.agent.v1.HeldJobR\x04jobs\"\x8d\x02\n" +
+	"\x04jobs\x18\x01 \x03(\v2\x15.sky.agent.v1.HeldJobR\x04jobs\x120\n" +
+	"\x06policy\x18\x02 \x01(\v2\x18.sky.agent.v1.NodePolicyR\x06policy\"\xbb\x02\n" +
 	"\aHeldJob\x128\n" +
 	"\n" +
 	"assignment\x18\x01 \x01(\v2\x18.sky.agent.v1.AssignmentR\n" +
@@ -2640,7 +2673,8 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\x05ended\x18\x04 \x01(\bR\x05ended\x12\x1b\n" +
 	"\texit_code\x18\x05 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06signal\x18\x06 \x01(\x05R\x06signal\x12/\n" +
-	"\afailure\x18\a \x01(\v2\x15.sky.state.v1.FailureR\afailure\"\xd5\x01\n" +
+	"\afailure\x18\a \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12,\n" +
+	"\x06status\x18\b \x01(\v2\x14.sky.agent.v1.StatusR\x06status\"\xd5\x01\n" +
 	"\x05Facts\x12\x0e\n" +
 	"\x02os\x18\x01 \x01(\tR\x02os\x12\x12\n" +
 	"\x04arch\x18\x02 \x01(\tR\x04arch\x12\x12\n" +
@@ -2753,7 +2787,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\ttell_held\x18\r \x01(\bR\btellHeld\"Q\n" +
 	"\x06Cursor\x12/\n" +
 	"\x06stream\x18\x01 \x01(\v2\x17.sky.agent.v1.StreamKeyR\x06stream\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\xe6\x02\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\x8b\x03\n" +
 	"\n" +
 	"NodePolicy\x122\n" +
 	"\bautostop\x18\x01 \x01(\v2\x16.sky.state.v1.AutostopR\bautostop\x12,\n" +
@@ -2767,7 +2801,8 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\x04slot\x18\b \x01(\x05R\x04slot\x12(\n" +
 	"\x05peers\x18\t \x03(\v2\x12.sky.agent.v1.PeerR\x05peers\x12\x17\n" +
 	"\asent_ms\x18\n" +
-	" \x01(\x03R\x06sentMs\"\xcb\x01\n" +
+	" \x01(\x03R\x06sentMs\x12#\n" +
+	"\rkeep_evidence\x18\v \x01(\bR\fkeepEvidence\"\xcb\x01\n" +
 	"\rAssignmentSet\x12\x15\n" +
 	"\x06set_id\x18\x01 \x01(\tR\x05setId\x12\x12\n" +
 	"\x04full\x18\x02 \x01(\bR\x04full\x12\x1d\n" +
@@ -2782,7 +2817,7 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"\x04rank\x18\x02 \x01(\x05R\x04rank\x12\x17\n" +
 	"\anode_id\x18\x03 \x01(\tR\x06nodeId\x12\x18\n" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12!\n" +
-	"\fgang_address\x18\x05 \x01(\tR\vgangAddress\"\xcf\x04\n" +
+	"\fgang_address\x18\x05 \x01(\tR\vgangAddress\"\xee\x04\n" +
 	"\n" +
 	"Assignment\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x16\n" +
@@ -2804,7 +2839,9 @@ const file_sky_agent_v1_agent_proto_rawDesc = "" +
 	"stopReason\x12\x19\n" +
 	"\bgrace_ms\x18\x0f \x01(\x03R\agraceMs\x12!\n" +
 	"\fcluster_info\x18\x10 \x01(\tR\vclusterInfo\x12!\n" +
-	"\fsubmitted_ms\x18\x11 \x01(\x03R\vsubmittedMs\x1a:\n" +
+	"\fsubmitted_ms\x18\x11 \x01(\x03R\vsubmittedMs\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x12 \x01(\tR\trequestId\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x1d\n" +
@@ -2921,52 +2958,54 @@ var file_sky_agent_v1_agent_proto_depIdxs = []int32{
 	11, // 5: sky.agent.v1.AgentFrame.unsupported:type_name -> sky.agent.v1.Unsupported
 	1,  // 6: sky.agent.v1.AgentFrame.held:type_name -> sky.agent.v1.Held
 	2,  // 7: sky.agent.v1.Held.jobs:type_name -> sky.agent.v1.HeldJob
-	18, // 8: sky.agent.v1.HeldJob.assignment:type_name -> sky.agent.v1.Assignment
-	32, // 9: sky.agent.v1.HeldJob.phase:type_name -> sky.state.v1.RankPhase
-	33, // 10: sky.agent.v1.HeldJob.failure:type_name -> sky.state.v1.Failure
-	4,  // 11: sky.agent.v1.Facts.gpus:type_name -> sky.agent.v1.Gpu
-	22, // 12: sky.agent.v1.StreamEnd.stream:type_name -> sky.agent.v1.StreamKey
-	3,  // 13: sky.agent.v1.Hello.facts:type_name -> sky.agent.v1.Facts
-	32, // 14: sky.agent.v1.Status.phase:type_name -> sky.state.v1.RankPhase
-	33, // 15: sky.agent.v1.Status.failure:type_name -> sky.state.v1.Failure
-	34, // 16: sky.agent.v1.Status.suites:type_name -> sky.state.v1.SuiteResult
-	35, // 17: sky.agent.v1.Status.files:type_name -> sky.state.v1.StoredFile
-	30, // 18: sky.agent.v1.Status.metrics:type_name -> sky.agent.v1.Status.MetricsEntry
-	5,  // 19: sky.agent.v1.Status.streams:type_name -> sky.agent.v1.StreamEnd
-	36, // 20: sky.agent.v1.Status.series:type_name -> sky.state.v1.MetricSummary
-	13, // 21: sky.agent.v1.ControllerFrame.hello_ack:type_name -> sky.agent.v1.HelloAck
-	16, // 22: sky.agent.v1.ControllerFrame.assignments:type_name -> sky.agent.v1.AssignmentSet
-	19, // 23: sky.agent.v1.ControllerFrame.status_ack:type_name -> sky.agent.v1.StatusAck
-	20, // 24: sky.agent.v1.ControllerFrame.upgrade:type_name -> sky.agent.v1.Upgrade
-	15, // 25: sky.agent.v1.ControllerFrame.policy:type_name -> sky.agent.v1.NodePolicy
-	11, // 26: sky.agent.v1.ControllerFrame.unsupported:type_name -> sky.agent.v1.Unsupported
-	21, // 27: sky.agent.v1.ControllerFrame.drain:type_name -> sky.agent.v1.Drain
-	14, // 28: sky.agent.v1.HelloAck.cursors:type_name -> sky.agent.v1.Cursor
-	22, // 29: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
-	37, // 30: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
-	38, // 31: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
-	17, // 32: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
-	18, // 33: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
-	17, // 34: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
-	39, // 35: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
-	31, // 36: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
-	22, // 37: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
-	24, // 38: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
-	22, // 39: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
-	35, // 40: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
-	0,  // 41: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
-	23, // 42: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
-	26, // 43: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
-	28, // 44: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
-	12, // 45: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
-	25, // 46: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
-	27, // 47: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
-	29, // 48: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
-	45, // [45:49] is the sub-list for method output_type
-	41, // [41:45] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	15, // 8: sky.agent.v1.Held.policy:type_name -> sky.agent.v1.NodePolicy
+	18, // 9: sky.agent.v1.HeldJob.assignment:type_name -> sky.agent.v1.Assignment
+	32, // 10: sky.agent.v1.HeldJob.phase:type_name -> sky.state.v1.RankPhase
+	33, // 11: sky.agent.v1.HeldJob.failure:type_name -> sky.state.v1.Failure
+	7,  // 12: sky.agent.v1.HeldJob.status:type_name -> sky.agent.v1.Status
+	4,  // 13: sky.agent.v1.Facts.gpus:type_name -> sky.agent.v1.Gpu
+	22, // 14: sky.agent.v1.StreamEnd.stream:type_name -> sky.agent.v1.StreamKey
+	3,  // 15: sky.agent.v1.Hello.facts:type_name -> sky.agent.v1.Facts
+	32, // 16: sky.agent.v1.Status.phase:type_name -> sky.state.v1.RankPhase
+	33, // 17: sky.agent.v1.Status.failure:type_name -> sky.state.v1.Failure
+	34, // 18: sky.agent.v1.Status.suites:type_name -> sky.state.v1.SuiteResult
+	35, // 19: sky.agent.v1.Status.files:type_name -> sky.state.v1.StoredFile
+	30, // 20: sky.agent.v1.Status.metrics:type_name -> sky.agent.v1.Status.MetricsEntry
+	5,  // 21: sky.agent.v1.Status.streams:type_name -> sky.agent.v1.StreamEnd
+	36, // 22: sky.agent.v1.Status.series:type_name -> sky.state.v1.MetricSummary
+	13, // 23: sky.agent.v1.ControllerFrame.hello_ack:type_name -> sky.agent.v1.HelloAck
+	16, // 24: sky.agent.v1.ControllerFrame.assignments:type_name -> sky.agent.v1.AssignmentSet
+	19, // 25: sky.agent.v1.ControllerFrame.status_ack:type_name -> sky.agent.v1.StatusAck
+	20, // 26: sky.agent.v1.ControllerFrame.upgrade:type_name -> sky.agent.v1.Upgrade
+	15, // 27: sky.agent.v1.ControllerFrame.policy:type_name -> sky.agent.v1.NodePolicy
+	11, // 28: sky.agent.v1.ControllerFrame.unsupported:type_name -> sky.agent.v1.Unsupported
+	21, // 29: sky.agent.v1.ControllerFrame.drain:type_name -> sky.agent.v1.Drain
+	14, // 30: sky.agent.v1.HelloAck.cursors:type_name -> sky.agent.v1.Cursor
+	22, // 31: sky.agent.v1.Cursor.stream:type_name -> sky.agent.v1.StreamKey
+	37, // 32: sky.agent.v1.NodePolicy.autostop:type_name -> sky.state.v1.Autostop
+	38, // 33: sky.agent.v1.NodePolicy.budget:type_name -> sky.state.v1.Budget
+	17, // 34: sky.agent.v1.NodePolicy.peers:type_name -> sky.agent.v1.Peer
+	18, // 35: sky.agent.v1.AssignmentSet.items:type_name -> sky.agent.v1.Assignment
+	17, // 36: sky.agent.v1.Assignment.peers:type_name -> sky.agent.v1.Peer
+	39, // 37: sky.agent.v1.Assignment.task:type_name -> sky.state.v1.TaskSpec
+	31, // 38: sky.agent.v1.Assignment.secrets:type_name -> sky.agent.v1.Assignment.SecretsEntry
+	22, // 39: sky.agent.v1.LogChunk.stream:type_name -> sky.agent.v1.StreamKey
+	24, // 40: sky.agent.v1.LogChunk.records:type_name -> sky.agent.v1.LogRecord
+	22, // 41: sky.agent.v1.LogAck.stream:type_name -> sky.agent.v1.StreamKey
+	35, // 42: sky.agent.v1.ResultPart.file:type_name -> sky.state.v1.StoredFile
+	0,  // 43: sky.agent.v1.Gateway.Session:input_type -> sky.agent.v1.AgentFrame
+	23, // 44: sky.agent.v1.Gateway.UploadLog:input_type -> sky.agent.v1.LogChunk
+	26, // 45: sky.agent.v1.Gateway.FetchBlob:input_type -> sky.agent.v1.FetchBlobRequest
+	28, // 46: sky.agent.v1.Gateway.PutResult:input_type -> sky.agent.v1.ResultPart
+	12, // 47: sky.agent.v1.Gateway.Session:output_type -> sky.agent.v1.ControllerFrame
+	25, // 48: sky.agent.v1.Gateway.UploadLog:output_type -> sky.agent.v1.LogAck
+	27, // 49: sky.agent.v1.Gateway.FetchBlob:output_type -> sky.agent.v1.BlobChunk
+	29, // 50: sky.agent.v1.Gateway.PutResult:output_type -> sky.agent.v1.ResultAck
+	47, // [47:51] is the sub-list for method output_type
+	43, // [43:47] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_agent_proto_init() }

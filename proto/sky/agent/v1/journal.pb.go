@@ -717,6 +717,7 @@ type EndedRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Streams       []*StreamEnd           `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
+	Status        *Status                `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"` // the verdict, with all that came with it; only where the policy keeps evidence
 	Report        *MemberReport          `protobuf:"bytes,3,opt,name=report,proto3" json:"report,omitempty"` // what the gang's other nodes are told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -762,6 +763,13 @@ func (x *EndedRecord) GetKey() string {
 func (x *EndedRecord) GetStreams() []*StreamEnd {
 	if x != nil {
 		return x.Streams
+	}
+	return nil
+}
+
+func (x *EndedRecord) GetStatus() *Status {
+	if x != nil {
+		return x.Status
 	}
 	return nil
 }
@@ -832,10 +840,11 @@ const file_sky_agent_v1_journal_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12/\n" +
 	"\afailure\x18\x02 \x01(\v2\x15.sky.state.v1.FailureR\afailure\x12\x19\n" +
 	"\bgrace_ms\x18\x03 \x01(\x03R\agraceMs\x12\x13\n" +
-	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\"\x86\x01\n" +
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\"\xb4\x01\n" +
 	"\vEndedRecord\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x121\n" +
-	"\astreams\x18\x02 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\x122\n" +
+	"\astreams\x18\x02 \x03(\v2\x17.sky.agent.v1.StreamEndR\astreams\x12,\n" +
+	"\x06status\x18\x04 \x01(\v2\x14.sky.agent.v1.StatusR\x06status\x122\n" +
 	"\x06report\x18\x03 \x01(\v2\x1a.sky.agent.v1.MemberReportR\x06reportB\"Z aloft/proto/sky/agent/v1;agentv1b\x06proto3"
 
 var (
@@ -882,12 +891,13 @@ var file_sky_agent_v1_journal_proto_depIdxs = []int32{
 	7,  // 10: sky.agent.v1.StopRecord.cause:type_name -> sky.agent.v1.StopCause
 	12, // 11: sky.agent.v1.StopCause.failure:type_name -> sky.state.v1.Failure
 	13, // 12: sky.agent.v1.EndedRecord.streams:type_name -> sky.agent.v1.StreamEnd
-	14, // 13: sky.agent.v1.EndedRecord.report:type_name -> sky.agent.v1.MemberReport
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	9,  // 13: sky.agent.v1.EndedRecord.status:type_name -> sky.agent.v1.Status
+	14, // 14: sky.agent.v1.EndedRecord.report:type_name -> sky.agent.v1.MemberReport
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_sky_agent_v1_journal_proto_init() }

@@ -3380,6 +3380,8 @@ type GcRequest struct {
 	Ids           []string               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`                     // only these machines; those of other installations are deleted only when named here
 	Installations []string               `protobuf:"bytes,4,rep,name=installations,proto3" json:"installations,omitempty"` // that count as ours in this call, beside our own
 	Ci            *CIFilter              `protobuf:"bytes,5,opt,name=ci,proto3" json:"ci,omitempty"`                       // set: only machines that CI jobs asked for, of every installation
+	Kin           bool                   `protobuf:"varint,6,opt,name=kin,proto3" json:"kin,omitempty"`                    // adopt: also from other homes with the same key, what ci or clusters mean
+	Clusters      []string               `protobuf:"bytes,7,rep,name=clusters,proto3" json:"clusters,omitempty"`           // with kin: names of clusters
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3449,6 +3451,20 @@ func (x *GcRequest) GetCi() *CIFilter {
 	return nil
 }
 
+func (x *GcRequest) GetKin() bool {
+	if x != nil {
+		return x.Kin
+	}
+	return false
+}
+
+func (x *GcRequest) GetClusters() []string {
+	if x != nil {
+		return x.Clusters
+	}
+	return nil
+}
+
 // CIFilter chooses machines by the CI job in their tags. Empty fields choose all.
 type CIFilter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3457,6 +3473,7 @@ type CIFilter struct {
 	OlderThanMs   int64                  `protobuf:"varint,3,opt,name=older_than_ms,json=olderThanMs,proto3" json:"older_than_ms,omitempty"` // than this, or past their own deadline; 0 = of any age
 	OverdueMs     int64                  `protobuf:"varint,4,opt,name=overdue_ms,json=overdueMs,proto3" json:"overdue_ms,omitempty"`         // how long past its deadline a machine must be to be chosen by that
 	Group         string                 `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`                                   // concurrency group
+	Key           string                 `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`                                       // id of the request
 	NotRun        string                 `protobuf:"bytes,6,opt,name=not_run,json=notRun,proto3" json:"not_run,omitempty"`                   // machines of that run and of later ones are left alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3523,6 +3540,13 @@ func (x *CIFilter) GetOverdueMs() int64 {
 func (x *CIFilter) GetGroup() string {
 	if x != nil {
 		return x.Group
+	}
+	return ""
+}
+
+func (x *CIFilter) GetKey() string {
+	if x != nil {
+		return x.Key
 	}
 	return ""
 }
@@ -4396,13 +4420,15 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\vall_regions\x18\x04 \x01(\bR\n" +
 	"allRegions\"A\n" +
 	"\x0eOffersResponse\x12/\n" +
-	"\x06offers\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\x06offers\"\x9b\x01\n" +
+	"\x06offers\x18\x01 \x03(\v2\x17.sky.state.v1.CandidateR\x06offers\"\xc9\x01\n" +
 	"\tGcRequest\x12\x16\n" +
 	"\x06delete\x18\x01 \x01(\bR\x06delete\x12\x14\n" +
 	"\x05adopt\x18\x02 \x01(\bR\x05adopt\x12\x10\n" +
 	"\x03ids\x18\x03 \x03(\tR\x03ids\x12$\n" +
 	"\rinstallations\x18\x04 \x03(\tR\rinstallations\x12(\n" +
-	"\x02ci\x18\x05 \x01(\v2\x18.sky.control.v1.CIFilterR\x02ci\"\xae\x01\n" +
+	"\x02ci\x18\x05 \x01(\v2\x18.sky.control.v1.CIFilterR\x02ci\x12\x10\n" +
+	"\x03kin\x18\x06 \x01(\bR\x03kin\x12\x1a\n" +
+	"\bclusters\x18\a \x03(\tR\bclusters\"\xc0\x01\n" +
 	"\bCIFilter\x12\x1e\n" +
 	"\n" +
 	"repository\x18\x01 \x01(\tR\n" +
@@ -4411,7 +4437,8 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\rolder_than_ms\x18\x03 \x01(\x03R\volderThanMs\x12\x1d\n" +
 	"\n" +
 	"overdue_ms\x18\x04 \x01(\x03R\toverdueMs\x12\x14\n" +
-	"\x05group\x18\x05 \x01(\tR\x05group\x12\x17\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12\x10\n" +
+	"\x03key\x18\a \x01(\tR\x03key\x12\x17\n" +
 	"\anot_run\x18\x06 \x01(\tR\x06notRun\"\xae\x03\n" +
 	"\x06Orphan\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +

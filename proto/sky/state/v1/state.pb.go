@@ -1702,6 +1702,7 @@ type Cluster struct {
 	Adopted        bool                   `protobuf:"varint,32,opt,name=adopted,proto3" json:"adopted,omitempty"`                                       // taken over from the tags of machines that the store did not know
 	Cleanups       []*Cleanup             `protobuf:"bytes,33,rep,name=cleanups,proto3" json:"cleanups,omitempty"`                                      // plan: what the machines shared, to be removed after the last one
 	Ci             *CIRun                 `protobuf:"bytes,34,opt,name=ci,proto3" json:"ci,omitempty"`                                                  // API: the CI job that asked for it first; unset outside CI
+	TakenMs        int64                  `protobuf:"varint,35,opt,name=taken_ms,json=takenMs,proto3" json:"taken_ms,omitempty"`                        // fleet: an agent said that a newer controller has it; nothing is done any more until it is taken down
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1974,6 +1975,13 @@ func (x *Cluster) GetCi() *CIRun {
 	return nil
 }
 
+func (x *Cluster) GetTakenMs() int64 {
+	if x != nil {
+		return x.TakenMs
+	}
+	return 0
+}
+
 // CIRun names the job of a CI system that asked for a cluster. It goes into the tags of the machines.
 type CIRun struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1982,6 +1990,7 @@ type CIRun struct {
 	Run           string                 `protobuf:"bytes,3,opt,name=run,proto3" json:"run,omitempty"`               // the system's id of the run or pipeline
 	Job           string                 `protobuf:"bytes,4,opt,name=job,proto3" json:"job,omitempty"`               // name of the job, and of its matrix leg
 	Group         string                 `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`           // --concurrency-group; "" = none
+	Key           string                 `protobuf:"bytes,6,opt,name=key,proto3" json:"key,omitempty"`               // id of the request: a step that is tried again from an empty home finds its cluster by it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2047,6 +2056,13 @@ func (x *CIRun) GetJob() string {
 func (x *CIRun) GetGroup() string {
 	if x != nil {
 		return x.Group
+	}
+	return ""
+}
+
+func (x *CIRun) GetKey() string {
+	if x != nil {
+		return x.Key
 	}
 	return ""
 }
@@ -3819,7 +3835,7 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x06end_ms\x18\x02 \x01(\x03R\x05endMs\x12!\n" +
 	"\fhourly_price\x18\x03 \x01(\x01R\vhourlyPrice\x12\x14\n" +
 	"\x05nodes\x18\x04 \x01(\x05R\x05nodes\x12#\n" +
-	"\rprice_unknown\x18\x05 \x01(\bR\fpriceUnknown\"\xd3\t\n" +
+	"\rprice_unknown\x18\x05 \x01(\bR\fpriceUnknown\"\xee\t\n" +
 	"\aCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -3862,7 +3878,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"\x06blocks\x18\x1f \x03(\v2\x13.sky.state.v1.BlockR\x06blocks\x12\x18\n" +
 	"\aadopted\x18  \x01(\bR\aadopted\x121\n" +
 	"\bcleanups\x18! \x03(\v2\x15.sky.state.v1.CleanupR\bcleanups\x12#\n" +
-	"\x02ci\x18\" \x01(\v2\x13.sky.state.v1.CIRunR\x02ci\"y\n" +
+	"\x02ci\x18\" \x01(\v2\x13.sky.state.v1.CIRunR\x02ci\x12\x19\n" +
+	"\btaken_ms\x18# \x01(\x03R\atakenMs\"\x8b\x01\n" +
 	"\x05CIRun\x12\x16\n" +
 	"\x06system\x18\x01 \x01(\tR\x06system\x12\x1e\n" +
 	"\n" +
@@ -3870,7 +3887,8 @@ const file_sky_state_v1_state_proto_rawDesc = "" +
 	"repository\x12\x10\n" +
 	"\x03run\x18\x03 \x01(\tR\x03run\x12\x10\n" +
 	"\x03job\x18\x04 \x01(\tR\x03job\x12\x14\n" +
-	"\x05group\x18\x05 \x01(\tR\x05group\"\xd7\x01\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12\x10\n" +
+	"\x03key\x18\x06 \x01(\tR\x03key\"\xd7\x01\n" +
 	"\aCleanup\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
 	"\x06region\x18\x02 \x01(\tR\x06region\x12\x1d\n" +
