@@ -11,14 +11,15 @@ HOST    := $(shell $(GO) env GOOS)-$(shell $(GO) env GOARCH)
 # Without gRPC's tracing pages, and the HTML templates they need, the agent is a seventh smaller; without Arrow's own JSON
 # library, of which nothing here uses anything, another twelfth.
 TAGS    := -tags grpcnotrace,arrow_json_stdlib
-# In the agent, functions of packages that need no speed are not inlined: a fiftieth less to send to every node.
+# In the agent, functions of packages that need no speed are not inlined: a twentieth less to send to every node.
 COLD  := github.com/apache/arrow-go/v18/parquet/internal/gen-go/parquet github.com/apache/thrift/lib/go/thrift go.yaml.in/yaml/v3 encoding/xml html \
 	aloft/tasks/check aloft/tasks/check/report aloft/tasks/check/suitecmd aloft/tasks/check/bridge aloft/tasks/check/schema \
 	aloft/tasks/check/engine aloft/tasks/check/vision aloft/tasks/check/nlp aloft/tasks/check/text aloft/tasks/check/drift aloft/tasks/check/custom \
 	aloft/tasks/check/baseline aloft/tasks/check/livemodel \
 	aloft/agent aloft/agent/gang aloft/agent/mounts aloft/agent/shim aloft/agent/supervise aloft/agent/meter aloft/agent/link \
 	crypto/tls crypto/x509 encoding/asn1 net net/http log/slog regexp/syntax google.golang.org/grpc google.golang.org/grpc/internal/transport \
-	google.golang.org/protobuf/internal/filedesc google.golang.org/protobuf/internal/descfmt google.golang.org/protobuf/encoding/prototext
+	google.golang.org/protobuf/internal/filedesc google.golang.org/protobuf/internal/descfmt google.golang.org/protobuf/encoding/prototext \
+	google.golang.org/protobuf/internal/impl google.golang.org/protobuf/reflect/protoreflect google.golang.org/protobuf/proto google.golang.org/protobuf/internal/encoding/text
 SMALL := $(COLD:%=-gcflags=%=-l)
 # Agents carried inside sky: the platforms of nodes, and this one.
 PLATFORMS ?= $(sort linux-amd64 linux-arm64 $(HOST))

@@ -68,12 +68,13 @@ func FuzzReadCSV(f *testing.F) {
 func FuzzReadJSONLines(f *testing.F) {
 	for _, s := range []string{
 		`{"a":1,"b":"x"}` + "\n" + `{"a":null}`, `{"a":[1]}`, `{"a":{}}`, `{}`, `{"a":"\ud83d\ude00"}`, `{"a":1e400}`, `{"a":tr`, `{"a":"1"}` + "\n" + `{"a":1}`,
-		`{"a":NaN}`, `{"":""}`, "{\"a\":\"\xff\"}", `{"a":1}{"a":2}`,
+		`{"a":["x, ]\\"",1]}`, `{"a":[}`, `{"a":[[]]}`, `{"a":NaN}`, `{"":""}`, "{\"a\":\"\xff\"}", `{"a":1}{"a":2}`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		sound(t, append([]byte(`{"a":0}`+"\n"), src...), frame.Options{NA: []string{"x"}})
+		sound(t, append([]byte(`{"a":0}`+"\n"), src...), frame.Options{NA: []string{"x"}, Lists: true})
 	})
 }
 
