@@ -6,11 +6,17 @@ from . import _names
 from .core import errors
 
 
-def frame(columns, rows, index):
-    """A table as a DataFrame, or a dict of lists without pandas."""
+def frame(columns, rows, index, names=()):
+    """A table as a DataFrame, or a dict of lists without pandas. Of an index of several parts, names are theirs."""
     pandas = sys.modules.get("pandas")
+    parts = len(names) > 1
     if pandas is None:
-        return {c: [r[i] for r in rows] for i, c in enumerate(columns)}
+        out = {n: [entry[i] for entry in index] for i, n in enumerate(names)} if parts else {}
+        out.update({c: [r[i] for r in rows] for i, c in enumerate(columns)})
+        return out
+    if parts:
+        entries = pandas.MultiIndex.from_arrays([[entry[i] for entry in index] for i in range(len(names))], names=names)
+        return pandas.DataFrame(rows, columns=columns, index=entries)
     return pandas.DataFrame(rows, columns=columns, index=index if len(index) == len(rows) else None)
 
 

@@ -221,7 +221,7 @@ def _value(v):
         return v
     kind = v.get("__type__")
     if kind == "DataFrame":
-        return _document.frame(_value(v["columns"]), _value(v["data"]), _value(v["index"]))
+        return _document.frame(_value(v["columns"]), _value(v["data"]), _value(v["index"]), v.get("index_names") or ())
     if kind == "Series":
         return dict(zip(v["index"], _value(v["data"])))
     return {k: _value(x) for k, x in v.items()}

@@ -453,6 +453,25 @@ class Texts(unittest.TestCase):
         names = [c.get_check_name() for c in suite.run(t).results]
         self.assertIn("Short", names)
 
+    def test_pandas(self):
+        script = textwrap.dedent("""
+            import pandas
+            from aloft_checks.nlp import TextData
+            from aloft_checks.nlp.checks import PropertyDrift, TextDuplicates
+            frame = pandas.DataFrame({"text": ["a b", "c", "A b", None] * 30, "source": ["x", None] * 60, "n": range(120)}, index=range(7, 127))
+            t = TextData(frame["text"], label=pandas.Series([1.0, float("nan")] * 60), task_type="text_classification", metadata=frame[["source", "n"]])
+            t.calculate_builtin_properties(include_properties=["Text Length"])
+            found = TextDuplicates().run(t).value["duplicates"]
+            print(found.index.names, found.index[0], found.loc[(0, 0), "Text"], type(t.properties).__name__, t.properties["Text Length"].isna().sum())
+            print(PropertyDrift(min_samples=5).run(t, t).value["Text Length"]["Drift score"])
+            print(TextDuplicates().run(TextData(["a"])).value["duplicates"].shape)
+        """)
+        path = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        if subprocess.run([sys.executable, "-c", "import pandas"], capture_output=True).returncode:
+            self.skipTest("no pandas")
+        out = subprocess.run([sys.executable, "-c", script], env=dict(os.environ, PYTHONPATH=path), capture_output=True, text=True)
+        self.assertEqual(out.stdout.strip().split("\n"), ["['Duplicate', 'Sample ID'] (0, 0) a b DataFrame 30", "0.0", "(0, 1)"], out.stderr)
+
     def test_tokens(self):
         from aloft_checks.nlp.suites import model_evaluation as evaluation
 
