@@ -314,6 +314,22 @@ func TestRunnerEnds(t *testing.T) {
 		r.ok("ci", "runner", "stop", "-y", x.Name)
 		r.clean()
 	})
+	t.Run("without a controller", func(t *testing.T) {
+		t.Parallel()
+		r := newRunnerRig(t, forge.GitHub)
+		r.ok(r.launch("--idle-timeout", "never")...)
+		x := r.one()
+		r.s.Start(x.Name, "900")
+		r.says("has a job", "logs", x.Name, "1", "--no-follow")
+		r.killController()
+		r.s.Start(x.Name, "")
+		r.eventually("the end of the machine, with nobody there", func() bool {
+			off, _ := filepath.Glob(filepath.Join(r.home, "local", "n-*", "poweroff"))
+			return len(off) == 1
+		})
+		r.ok("status", "--refresh")
+		r.clean()
+	})
 	t.Run("stop", func(t *testing.T) {
 		t.Parallel()
 		r := newRunnerRig(t, forge.GitHub)
