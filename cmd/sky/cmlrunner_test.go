@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -124,6 +125,28 @@ func TestRunnerBuilds(t *testing.T) {
 			t.Errorf("%s %+v: %s, want %s", x.kind, x.o, text, x.want)
 		}
 		web.Close()
+	}
+}
+
+// TestPublishedDigests: GitLab's digests come from where it publishes them, or there is no launch without one's own.
+func TestPublishedDigests(t *testing.T) {
+	t.Parallel()
+	sum := strings.Repeat("ab", 32)
+	for text, want := range map[string]string{sum + " *binaries/gitlab-runner-linux-amd64\n": "", "<html>": "holds no digest", "404": "404 Not Found"} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if text == "404" {
+				w.WriteHeader(http.StatusNotFound)
+			}
+			_, _ = io.WriteString(w, text)
+		}))
+		got, err := publishedDigests(t.Context(), http.DefaultTransport, web.URL)
+		web.Close()
+		switch {
+		case want == "" && (err != nil || len(got) != 1 || got["x64"] != sum):
+			t.Errorf("%q: %v, %v", text, got, err)
+		case want != "" && (err == nil || codeOf(err) != exitNotPosted || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "--runner-sha256")):
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 }
 

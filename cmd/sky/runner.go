@@ -134,7 +134,9 @@ func (a *app) prepareRunners(ctx context.Context, args []string, o *runnerOption
 	if spec.Budget == nil {
 		spec.Budget = &statev1.Budget{}
 	}
-	spec.Budget.MaxDurationMs = o.life.Milliseconds()
+	if own := spec.Budget.MaxDurationMs; own == 0 || own > o.life.Milliseconds() {
+		spec.Budget.MaxDurationMs = o.life.Milliseconds()
+	}
 	trees, err := a.snapshotFiles(ctx, t, spec)
 	return &runners{a: a, client: client, host: host, o: o, task: t, builds: builds, secrets: secrets, spec: spec, command: commandLine("ci runner launch", args, "")}, trees, err
 }
