@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"aloft/controller/forge"
 	"aloft/controller/forge/forgetest"
@@ -83,10 +82,6 @@ func TestCMLMachines(t *testing.T) {
 func TestRunnerBuilds(t *testing.T) {
 	t.Parallel()
 	const sum = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-	list := "1" + sum[1:] + " *binaries/gitlab-runner-linux-amd64\n" + sum + "  ./binaries/gitlab-runner-linux-arm64\nnonsense\n" + sum + " binaries/gitlab-runner-darwin-arm64\n"
-	if got := gitlabSums([]byte(list)); len(got) != 2 || got["x64"] != "1"+sum[1:] || got["arm64"] != sum {
-		t.Errorf("%v", got)
-	}
 	for _, x := range []struct {
 		kind forge.Kind
 		o    runnerOptions
@@ -148,57 +143,4 @@ func TestPublishedDigests(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-}
-
-// TestSpan: times as CML's users write them.
-func TestSpan(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]time.Duration{"300": 5 * time.Minute, "5 minutes": 5 * time.Minute, "1h30m": 90 * time.Minute, "1 hour, 30 minutes": 90 * time.Minute,
-		"2 days and 1 hour": 49 * time.Hour, "90s": 90 * time.Second, "1.5 hours": 90 * time.Minute, "never": 0, "0": 0, "366d": 366 * 24 * time.Hour} {
-		if got, err := parseSpan("--x", text, true); err != nil || got != want {
-			t.Errorf("%q: %s, %v, want %s", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "soon", "-5", "5 parsecs", "5 6", "1h-2m", "367d", "9999999999", "5m garbage"} {
-		if got, err := parseSpan("--x", text, false); err == nil || !strings.Contains(err.Error(), "allowed") {
-			t.Errorf("%q: %s, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"never", "0"} {
-		if _, err := parseSpan("--x", text, false); err == nil {
-			t.Errorf("%q is taken where there is no never", text)
-		}
-	}
-}
-
-// FuzzSpan: no text is a time below 0 or above the limit, and Go's own times mean what Go says.
-func FuzzSpan(f *testing.F) {
-	for _, s := range []string{"5 minutes", "1h30m", "300", "never", "1 day and 2 hours", "9e9", "1.5h"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		d, err := parseSpan("--x", s, true)
-		if err != nil {
-			return
-		}
-		if d < 0 || d > 366*24*time.Hour {
-			t.Errorf("%q is %s", s, d)
-		}
-		if again, err := parseSpan("--x", d.Round(time.Second).String(), true); err != nil || again != d.Round(time.Second) {
-			t.Errorf("%q is %s, which is %s, %v", s, d, again, err)
-		}
-	})
-}
-
-// FuzzRunnerDigests: whatever a server says, only digests are taken.
-func FuzzRunnerDigests(f *testing.F) {
-	f.Add([]byte("ab *binaries/gitlab-runner-linux-amd64\n"))
-	f.Add([]byte(strings.Repeat("ab", 32) + " *binaries/gitlab-runner-linux-amd64\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		for arch, sum := range gitlabSums(b) {
-			if !isDigest(sum) || !slices.Contains(runnerArches(), arch) {
-				t.Errorf("%s: %q", arch, sum)
-			}
-		}
-	})
 }

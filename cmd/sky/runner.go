@@ -27,8 +27,8 @@ const (
 	nameTries = 5
 )
 
-// runners is one run of a command about runners: the controller, the forge, and what is asked of both.
-type runners struct {
+// runnerWork is one run of a command about runners: the controller, the forge, and what is asked of both.
+type runnerWork struct {
 	a      *app
 	c      *client
 	client forge.Client
@@ -93,7 +93,7 @@ func (a *app) launchRunners(ctx context.Context, args []string, o *runnerOptions
 }
 
 // prepareRunners reads everything that can be wrong before a machine is asked for.
-func (a *app) prepareRunners(ctx context.Context, args []string, o *runnerOptions) (*runners, []localTree, error) {
+func (a *app) prepareRunners(ctx context.Context, args []string, o *runnerOptions) (*runnerWork, []localTree, error) {
 	t, err := a.runnerTask(args, o)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +138,7 @@ func (a *app) prepareRunners(ctx context.Context, args []string, o *runnerOption
 		spec.Budget.MaxDurationMs = o.life.Milliseconds()
 	}
 	trees, err := a.snapshotFiles(ctx, t, spec)
-	return &runners{a: a, client: client, host: host, o: o, task: t, builds: builds, secrets: secrets, spec: spec, command: commandLine("ci runner launch", args, "")}, trees, err
+	return &runnerWork{a: a, client: client, host: host, o: o, task: t, builds: builds, secrets: secrets, spec: spec, command: commandLine("ci runner launch", args, "")}, trees, err
 }
 
 // runnerTask is the task that says of which kind the machines are.
@@ -159,7 +159,7 @@ func (a *app) runnerTask(args []string, o *runnerOptions) (*tasks.Task, error) {
 }
 
 // ask shows what is chosen and asks whether it is meant.
-func (w *runners) ask(ctx context.Context, n int) error {
+func (w *runnerWork) ask(ctx context.Context, n int) error {
 	plan, err := again(ctx, w.a, w.c, func() (*controlv1.PlanResponse, error) {
 		return w.c.Plan(ctx, &controlv1.PlanRequest{Task: w.spec})
 	})
@@ -176,7 +176,7 @@ func (w *runners) ask(ctx context.Context, n int) error {
 }
 
 // place is where the runners are registered, in words.
-func (w *runners) place() string {
+func (w *runnerWork) place() string {
 	if w.o.owner != "" {
 		return w.client.Host() + "/" + w.o.owner
 	}
@@ -184,7 +184,7 @@ func (w *runners) place() string {
 }
 
 // wanted is the record of the i-th of n runners that are to be; without a name one is made up.
-func (w *runners) wanted(i, n int) runnerRecord {
+func (w *runnerWork) wanted(i, n int) runnerRecord {
 	r := runnerRecord{Forge: w.client.Kind(), Host: w.client.Host(), Repo: w.o.forge.access.repo, Owner: w.o.owner, Labels: w.o.labels, Keep: !w.o.ephemeral}
 	if r.Name = w.o.name; r.Name != "" && n > 1 {
 		r.Name = fmt.Sprintf("%s-%d", r.Name, i+1)
@@ -194,7 +194,7 @@ func (w *runners) wanted(i, n int) runnerRecord {
 
 // launch makes one runner and its machine. The record comes first, then the registration, then the machine: what a death
 // in between leaves costs nothing, and the next command about runners removes it.
-func (w *runners) launch(ctx context.Context, r runnerRecord) (runnerRecord, error) {
+func (w *runnerWork) launch(ctx context.Context, r runnerRecord) (runnerRecord, error) {
 	if err := ctx.Err(); err != nil {
 		return r, &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 	}
@@ -242,7 +242,7 @@ func (w *runners) launch(ctx context.Context, r runnerRecord) (runnerRecord, err
 }
 
 // register has the forge make a runner, and keeps a record of it from before that on.
-func (w *runners) register(ctx context.Context, r runnerRecord) (*runnerFile, forge.Registration, error) {
+func (w *runnerWork) register(ctx context.Context, r runnerRecord) (*runnerFile, forge.Registration, error) {
 	given := r.Name != ""
 	cleared := false
 	for try := 1; ; try++ {
@@ -310,7 +310,7 @@ func nameInUse(name string) error {
 }
 
 // free refuses a name that a cluster has.
-func (w *runners) free(ctx context.Context, name string) error {
+func (w *runnerWork) free(ctx context.Context, name string) error {
 	v, err := w.cluster(ctx, name)
 	if err == nil && v != nil {
 		return nameInUse(name)
@@ -319,7 +319,7 @@ func (w *runners) free(ctx context.Context, name string) error {
 }
 
 // clear removes the registration of a runner that is offline, of a name that is wanted again. One that is online is in use.
-func (w *runners) clear(ctx context.Context, name string) error {
+func (w *runnerWork) clear(ctx context.Context, name string) error {
 	list, err := w.host.Runners(ctx, w.o.owner)
 	if err != nil {
 		return w.o.refused(err, w.client.Kind())
@@ -340,7 +340,7 @@ func (w *runners) clear(ctx context.Context, name string) error {
 }
 
 // reusable are the runners that --reuse counts.
-func (w *runners) reusable(ctx context.Context) ([]forge.Runner, error) {
+func (w *runnerWork) reusable(ctx context.Context) ([]forge.Runner, error) {
 	if !w.o.reuse && !w.o.reuseIdle {
 		return nil, nil
 	}
@@ -368,7 +368,7 @@ func (w *runners) reusable(ctx context.Context) ([]forge.Runner, error) {
 }
 
 // cluster is the living cluster of a name; nil = there is none.
-func (w *runners) cluster(ctx context.Context, name string) (*controlv1.ClusterView, error) {
+func (w *runnerWork) cluster(ctx context.Context, name string) (*controlv1.ClusterView, error) {
 	ans, err := again(ctx, w.a, w.c, func() (*controlv1.ClustersAnswer, error) {
 		return w.c.Clusters(ctx, &controlv1.ClustersQuery{Names: []string{name}})
 	})
@@ -384,7 +384,7 @@ func (w *runners) cluster(ctx context.Context, name string) (*controlv1.ClusterV
 }
 
 // job is the job that runs a runner; nil = there is none yet, or it is forgotten.
-func (w *runners) job(ctx context.Context, r runnerRecord) (*controlv1.JobView, error) {
+func (w *runnerWork) job(ctx context.Context, r runnerRecord) (*controlv1.JobView, error) {
 	if r.JobID == "" {
 		return nil, nil
 	}
@@ -402,7 +402,7 @@ func (w *runners) job(ctx context.Context, r runnerRecord) (*controlv1.JobView, 
 }
 
 // find looks a registered runner up; nil = the forge does not have it.
-func (w *runners) find(ctx context.Context, r runnerRecord) (*forge.Runner, error) {
+func (w *runnerWork) find(ctx context.Context, r runnerRecord) (*forge.Runner, error) {
 	if r.ID != "" {
 		got, err := w.host.Runner(ctx, r.Owner, r.ID)
 		var e *forge.Error
@@ -427,7 +427,7 @@ func (w *runners) find(ctx context.Context, r runnerRecord) (*forge.Runner, erro
 }
 
 // discard removes a runner from the forge, and its record when that is done.
-func (w *runners) discard(ctx context.Context, f *runnerFile) error {
+func (w *runnerWork) discard(ctx context.Context, f *runnerFile) error {
 	got, err := w.find(ctx, f.runnerRecord)
 	if err != nil {
 		return err
@@ -441,12 +441,12 @@ func (w *runners) discard(ctx context.Context, f *runnerFile) error {
 }
 
 // here reports whether a record is of a runner that this forge has.
-func (w *runners) here(r runnerRecord) bool {
+func (w *runnerWork) here(r runnerRecord) bool {
 	return r.Forge == w.client.Kind() && r.Host == w.client.Host() && r.Owner == w.o.owner && (r.Owner != "" || r.Repo == w.o.forge.access.repo)
 }
 
 // sweep removes registrations whose machines are gone or never came to be. What it cannot remove stays for the next time.
-func (w *runners) sweep(ctx context.Context) {
+func (w *runnerWork) sweep(ctx context.Context) {
 	ctx, stop := w.o.forge.forgeTime(ctx)
 	defer stop()
 	list, err := runnerRecords(w.a.home)
@@ -463,7 +463,7 @@ func (w *runners) sweep(ctx context.Context) {
 	}
 }
 
-func (w *runners) sweepOne(ctx context.Context, name string) error {
+func (w *runnerWork) sweepOne(ctx context.Context, name string) error {
 	f, err := openRunnerFile(w.a.home, name)
 	if err != nil {
 		return err

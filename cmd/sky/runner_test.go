@@ -20,6 +20,7 @@ import (
 
 	"aloft/controller/forge"
 	"aloft/controller/forge/forgetest"
+	"aloft/controller/forge/runners"
 )
 
 // forgeToken is what may be known to the command alone.
@@ -139,7 +140,7 @@ func newRunnerRig(t *testing.T, kind forge.Kind) *runnerRig {
 	}
 	sum := sha256.Sum256(program)
 	r.digest = hex.EncodeToString(sum[:])
-	for _, arch := range runnerArches() {
+	for _, arch := range runners.Arches() {
 		r.s.Programs = append(r.s.Programs, forge.RunnerProgram{OS: "linux", Arch: arch, URL: web.URL + "/stand-in/program", SHA256: r.digest},
 			forge.RunnerProgram{OS: "win", Arch: arch, URL: web.URL + "/no"})
 	}

@@ -78,7 +78,7 @@ func (s sight) json() jsonRunner {
 }
 
 // sight joins what is known of a runner. With asking false the forge is left alone.
-func (w *runners) sight(ctx context.Context, r runnerRecord, asking bool) sight {
+func (w *runnerWork) sight(ctx context.Context, r runnerRecord, asking bool) sight {
 	s := sight{runnerRecord: r, state: runnerUnknown}
 	if v, err := w.cluster(ctx, r.Name); err == nil && v != nil && !r.over(v) {
 		s.cluster = v
@@ -144,7 +144,7 @@ func (a *app) listRunners(ctx context.Context, o *runnerOptions) error {
 		a.say("No runners.")
 		return nil
 	}
-	w := &runners{a: a, o: o}
+	w := &runnerWork{a: a, o: o}
 	client, host, unasked := a.runnerHost(ctx, o)
 	w.client, w.host = client, host
 	if w.c, err = a.connect(ctx); err != nil {
@@ -216,7 +216,7 @@ unless --force is given: then its job fails.`,
 }
 
 func (a *app) stopRunners(ctx context.Context, args []string, all, force bool, o *runnerOptions) error {
-	w := &runners{a: a, o: o}
+	w := &runnerWork{a: a, o: o}
 	var err error
 	if w.client, w.host, err = a.runnerHost(ctx, o); err != nil {
 		return err
@@ -299,7 +299,7 @@ func (a *app) stopRunners(ctx context.Context, args []string, all, force bool, o
 
 // stop removes a runner, then its machine: a runner that is removed gets no job any more. One with a job is not removed;
 // with force its machine ends first.
-func (w *runners) stop(ctx context.Context, name string, force bool) (note string, err error) {
+func (w *runnerWork) stop(ctx context.Context, name string, force bool) (note string, err error) {
 	f, err := openRunnerFile(w.a.home, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "it is gone already", nil
@@ -342,7 +342,7 @@ func (w *runners) stop(ctx context.Context, name string, force bool) (note strin
 }
 
 // down ends the machine of a runner, and waits until it is gone.
-func (w *runners) down(ctx context.Context, r runnerRecord) error {
+func (w *runnerWork) down(ctx context.Context, r runnerRecord) error {
 	v, err := w.cluster(ctx, r.Name)
 	if err != nil || v == nil || r.over(v) {
 		return err

@@ -1,20 +1,17 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"path"
 	"regexp"
 	"strings"
 	"time"
 
 	"aloft/controller/forge"
+	"aloft/controller/forge/runners"
 )
 
 // Where the builds of runners' programs lie. GitHub's are told by its API.
@@ -31,17 +28,6 @@ const maxDigests = 1 << 20
 // runnerBuild is where a machine gets the runner's program, and the digest that it must have.
 type runnerBuild struct{ url, sha256 string }
 
-// runnerArches are the machines for which there are programs, in GitHub's words.
-func runnerArches() []string { return []string{"x64", "arm64"} }
-
-// golangArch is an architecture as GitLab calls it.
-func golangArch(arch string) string {
-	if arch == "x64" {
-		return "amd64"
-	}
-	return arch
-}
-
 // runnerVersion is a version of a runner's program.
 var runnerVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+)?$`)
 
@@ -52,7 +38,7 @@ func byArch(flag string, values []string, check func(string) bool, allowed strin
 		arch, value, ok := strings.Cut(v, "=")
 		arches := []string{arch}
 		if !ok || arch != "x64" && arch != "arm64" {
-			arches, value = runnerArches(), v
+			arches, value = runners.Arches(), v
 		}
 		if !check(value) {
 			return nil, usageError("%s %q: allowed: [x64=|arm64=]%s", flag, v, allowed)
@@ -67,11 +53,6 @@ func byArch(flag string, values []string, check func(string) bool, allowed strin
 	return out, nil
 }
 
-func isDigest(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 32
-}
-
 func isWebAddress(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
@@ -79,7 +60,7 @@ func isWebAddress(s string) bool {
 
 // runnerBuilds decides which program the machines run. None is used whose digest is not known before the launch.
 func (a *app) runnerBuilds(ctx context.Context, client forge.Client, o *runnerOptions) (map[string]runnerBuild, error) {
-	sums, err := byArch("--runner-sha256", o.sums, isDigest, "the 64 hexadecimal digits of the program's SHA-256")
+	sums, err := byArch("--runner-sha256", o.sums, runners.IsDigest, "the 64 hexadecimal digits of the program's SHA-256")
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +75,7 @@ func (a *app) runnerBuilds(ctx context.Context, client forge.Client, o *runnerOp
 	switch {
 	case len(urls) > 0:
 	case client.Kind() == forge.GitHub && version != "":
-		for _, arch := range runnerArches() {
+		for _, arch := range runners.Arches() {
 			urls[arch] = fmt.Sprintf(githubBuilds, version, arch)
 		}
 	case client.Kind() == forge.GitLab:
@@ -107,8 +88,8 @@ func (a *app) runnerBuilds(ctx context.Context, client forge.Client, o *runnerOp
 			minor, _, _ = strings.Cut(minor, ".")
 			version = major + "." + minor + ".0" // each minor version of GitLab comes with one of the runner
 		}
-		for _, arch := range runnerArches() {
-			urls[arch] = fmt.Sprintf(gitlabBuilds, version, golangArch(arch))
+		for _, arch := range runners.Arches() {
+			urls[arch] = fmt.Sprintf(gitlabBuilds, version, runners.GoArch(arch))
 		}
 		if len(sums) == 0 {
 			if sums, err = publishedDigests(ctx, http.DefaultTransport, fmt.Sprintf(gitlabDigests, version)); err != nil {
@@ -116,7 +97,7 @@ func (a *app) runnerBuilds(ctx context.Context, client forge.Client, o *runnerOp
 			}
 		}
 	case client.Kind() == forge.Bitbucket && version != "":
-		for _, arch := range runnerArches() {
+		for _, arch := range runners.Arches() {
 			urls[arch] = fmt.Sprintf(bitbucketBuilds, version)
 		}
 	case client.Kind() == forge.Bitbucket:
@@ -129,7 +110,7 @@ func (a *app) runnerBuilds(ctx context.Context, client forge.Client, o *runnerOp
 		}
 		known := len(sums) > 0
 		for _, p := range list {
-			if p.OS != "linux" || !isDigest(p.SHA256) && sums[p.Arch] == "" || urls[p.Arch] != "" && urls[p.Arch] != p.URL {
+			if p.OS != "linux" || !runners.IsDigest(p.SHA256) && sums[p.Arch] == "" || urls[p.Arch] != "" && urls[p.Arch] != p.URL {
 				continue
 			}
 			urls[p.Arch] = p.URL
@@ -139,7 +120,7 @@ func (a *app) runnerBuilds(ctx context.Context, client forge.Client, o *runnerOp
 		}
 	}
 	out := map[string]runnerBuild{}
-	for _, arch := range runnerArches() {
+	for _, arch := range runners.Arches() {
 		if urls[arch] != "" && sums[arch] != "" {
 			out[arch] = runnerBuild{urls[arch], strings.ToLower(sums[arch])}
 		}
@@ -168,27 +149,9 @@ func publishedDigests(ctx context.Context, t http.RoundTripper, address string) 
 	if err != nil || resp.StatusCode != http.StatusOK {
 		return nil, notPosted(fmt.Errorf("ask for the runner's digest: %s answered %s", address, resp.Status), without)
 	}
-	sums := gitlabSums(b)
+	sums := runners.GitLabDigests(b)
 	if len(sums) == 0 {
 		return nil, notPosted(fmt.Errorf("%s holds no digest of a runner for linux", address), without)
 	}
 	return sums, nil
-}
-
-// gitlabSums reads the digests of GitLab's runner for Linux, by architecture, out of what sha256sum writes.
-func gitlabSums(text []byte) map[string]string {
-	out := map[string]string{}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		f := strings.Fields(lines.Text())
-		if len(f) != 2 || !isDigest(f[0]) {
-			continue
-		}
-		name := path.Base(strings.TrimPrefix(f[1], "*"))
-		for _, arch := range runnerArches() {
-			if name == "gitlab-runner-linux-"+golangArch(arch) {
-				out[arch] = f[0]
-			}
-		}
-	}
-	return out
 }

@@ -2,14 +2,13 @@ package main
 
 import (
 	_ "embed"
-	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"aloft/controller/forge"
+	"aloft/controller/forge/runners"
 )
 
 // runnerScript is what the machine of a runner does.
@@ -51,71 +50,15 @@ func runnerRun(kind forge.Kind, r runnerRecord, env map[string]string, builds ma
 // shellWord is a string as one word of a shell.
 func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-var spanPart = regexp.MustCompile(`^\s*([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)?(?:\s|,|and\b|$|[0-9])`)
-
-// parseSpan reads a time as CML's users write it: seconds (300), Go's form (1h30m) or words (5 minutes, 1 hour 30 minutes).
-// "never" gives 0 where it is allowed.
+// parseSpan reads a time as CML's users write it, of a flag. "never" gives 0 where it is allowed.
 func parseSpan(flag, s string, never bool) (time.Duration, error) {
-	bad := func() error {
+	d, err := runners.Span(s)
+	if err != nil || d == 0 && !never {
 		more := ""
 		if never {
 			more = ", or never"
 		}
-		return usageError("%s %q: allowed: seconds as 300, or a time as 5m, 1h30m or \"5 minutes\"%s; at most 366 days", flag, s, more)
+		return 0, usageError("%s %q: allowed: seconds as 300, or a time as 5m, 1h30m or \"5 minutes\"%s; at most 366 days", flag, s, more)
 	}
-	text := strings.ToLower(strings.TrimSpace(s))
-	if text == "never" && never {
-		return 0, nil
-	}
-	var sum time.Duration
-	for text != "" {
-		m := spanPart.FindStringSubmatch(text)
-		if m == nil {
-			return 0, bad()
-		}
-		n, err := strconv.ParseFloat(m[1], 64)
-		if err != nil {
-			return 0, bad()
-		}
-		unit := time.Second
-		switch {
-		case strings.HasPrefix(m[2], "m"):
-			unit = time.Minute
-		case strings.HasPrefix(m[2], "h"):
-			unit = time.Hour
-		case strings.HasPrefix(m[2], "d"):
-			unit = 24 * time.Hour
-		case strings.HasPrefix(m[2], "w"):
-			unit = 7 * 24 * time.Hour
-		}
-		if n*float64(unit) > float64(366*24*time.Hour) {
-			return 0, bad()
-		}
-		sum += time.Duration(n * float64(unit))
-		used := strings.Index(text, m[1]) + len(m[1])
-		rest := strings.TrimLeft(text[used:], " \t")
-		rest = strings.TrimPrefix(rest, m[2])
-		if m[2] == "" && rest != "" {
-			return 0, bad() // a number without a unit stands alone
-		}
-		rest = strings.TrimLeft(rest, " \t,")
-		if after, ok := strings.CutPrefix(rest, "and "); ok {
-			rest = after
-		}
-		if text = rest; sum > 366*24*time.Hour {
-			return 0, bad()
-		}
-	}
-	if sum < 0 || sum == 0 && !never {
-		return 0, bad()
-	}
-	return sum, nil
-}
-
-// spanWords is a time as messages tell it.
-func spanWords(d time.Duration) string {
-	if d == 0 {
-		return "never"
-	}
-	return fmt.Sprint(d)
+	return d, nil
 }

@@ -15,7 +15,7 @@ import (
 const successorsMost = 3
 
 // see waits until the runners are online, and with --watch until they are gone.
-func (w *runners) see(ctx context.Context, made []runnerRecord, reused []forge.Runner) error {
+func (w *runnerWork) see(ctx context.Context, made []runnerRecord, reused []forge.Runner) error {
 	a := w.a
 	if w.o.detach {
 		a.sayUnless(w.o.output == "json", "The launches go on.\n  see how they go:  sky ci runner list\n  end one:          sky ci runner stop %s", made[0].Name)
@@ -57,7 +57,7 @@ func (w *runners) see(ctx context.Context, made []runnerRecord, reused []forge.R
 }
 
 // report ends a launch with its document.
-func (w *runners) report(ctx context.Context, made []runnerRecord, reused []forge.Runner, failed error) error {
+func (w *runnerWork) report(ctx context.Context, made []runnerRecord, reused []forge.Runner, failed error) error {
 	if w.o.output == "json" {
 		list := []jsonRunner{}
 		for _, r := range made {
@@ -72,7 +72,7 @@ func (w *runners) report(ctx context.Context, made []runnerRecord, reused []forg
 }
 
 // interrupted ends runners that a CI job launched and did not live to see; elsewhere they go on.
-func (w *runners) interrupted(ctx context.Context, made []runnerRecord) error {
+func (w *runnerWork) interrupted(ctx context.Context, made []runnerRecord) error {
 	if !w.a.inCI() {
 		w.a.note("\nDetached; the runners go on.\n  see them:  sky ci runner list\n  end one:   sky ci runner stop %s", made[0].Name)
 		return &exitError{code: exitInterrupted}
@@ -110,7 +110,7 @@ func (w *runners) interrupted(ctx context.Context, made []runnerRecord) error {
 
 // online waits until the forge calls a runner online, or until it has done its job already; how says which. A forge that
 // does not answer is asked again: its troubles end no machine.
-func (w *runners) online(ctx context.Context, r runnerRecord) (_ runnerRecord, how string, err error) {
+func (w *runnerWork) online(ctx context.Context, r runnerRecord) (_ runnerRecord, how string, err error) {
 	told := false
 	for pause := runnerLook; ; pause = min(pause*3/2, runnerLookMost) {
 		w.a.spin("Waiting for runner %s to be online", r.Name)
@@ -146,7 +146,7 @@ func (w *runners) online(ctx context.Context, r runnerRecord) (_ runnerRecord, h
 }
 
 // sleep waits; false = the context ended first.
-func (w *runners) sleep(ctx context.Context, d time.Duration) bool {
+func (w *runnerWork) sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -158,7 +158,7 @@ func (w *runners) sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // note changes a record, on disk where nobody else has it in hands.
-func (w *runners) note(r runnerRecord, change func(*runnerRecord)) runnerRecord {
+func (w *runnerWork) note(r runnerRecord, change func(*runnerRecord)) runnerRecord {
 	before := fmt.Sprint(r)
 	change(&r)
 	if fmt.Sprint(r) == before {
@@ -175,7 +175,7 @@ func (w *runners) note(r runnerRecord, change func(*runnerRecord)) runnerRecord 
 }
 
 // ended tells how the program of a runner ended, and removes its registration.
-func (w *runners) ended(ctx context.Context, r runnerRecord, j *statev1.Job, when string) error {
+func (w *runnerWork) ended(ctx context.Context, r runnerRecord, j *statev1.Job, when string) error {
 	why := j.GetFailure().GetMessage()
 	if why == "" {
 		why = fmt.Sprintf("its program ended with exit code %d", j.GetExitCode())
@@ -195,7 +195,7 @@ func (w *runners) ended(ctx context.Context, r runnerRecord, j *statev1.Job, whe
 }
 
 // leave removes the registration of a runner that has ended. What cannot be removed now is swept later.
-func (w *runners) leave(ctx context.Context, r runnerRecord) {
+func (w *runnerWork) leave(ctx context.Context, r runnerRecord) {
 	f, err := openRunnerFile(w.a.home, r.Name)
 	if err != nil {
 		return // another command does it, or it is done
@@ -221,7 +221,7 @@ type watched struct {
 
 // watch follows runners to their ends. One whose machine was lost gets a successor with a registration of its own, and the
 // run that it had is run again as soon as the forge has seen that it failed.
-func (w *runners) watch(ctx context.Context, made []runnerRecord) error {
+func (w *runnerWork) watch(ctx context.Context, made []runnerRecord) error {
 	var list []*watched
 	for _, r := range made {
 		list = append(list, &watched{r: r})
@@ -261,7 +261,7 @@ func (w *runners) watch(ctx context.Context, made []runnerRecord) error {
 }
 
 // watchOne looks once at one runner.
-func (w *runners) watchOne(ctx context.Context, x *watched) error {
+func (w *runnerWork) watchOne(ctx context.Context, x *watched) error {
 	w.runAgain(ctx, x)
 	if x.over {
 		return nil
@@ -330,7 +330,7 @@ func (w *runners) watchOne(ctx context.Context, x *watched) error {
 }
 
 // stopped reports whether somebody wants a runner gone.
-func (w *runners) stopped(r runnerRecord) bool {
+func (w *runnerWork) stopped(r runnerRecord) bool {
 	list, err := runnerRecords(w.a.home)
 	if err != nil {
 		return false
@@ -344,7 +344,7 @@ func (w *runners) stopped(r runnerRecord) bool {
 }
 
 // runAgain runs the run of a lost runner again, once the forge holds it for ended: before that it refuses.
-func (w *runners) runAgain(ctx context.Context, x *watched) {
+func (w *runnerWork) runAgain(ctx context.Context, x *watched) {
 	if x.rerun == "" {
 		return
 	}
