@@ -122,10 +122,11 @@ func TestJUnitForm(t *testing.T) {
 		"testsuites": {"name", "time", "tests", "failures", "errors"},
 		"testsuite":  {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url"},
 		"testcase":   {"name", "classname", "time", "group"},
-		"failure":    {"type", "message"}, "error": {"type", "message"}, "skipped": {"type", "message"}, "system-out": {},
+		"properties": {}, "property": {"name", "value"},
+		"failure": {"type", "message"}, "error": {"type", "message"}, "skipped": {"type", "message"}, "system-out": {},
 	}
-	needed := map[string][]string{"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name", "classname"}}
-	inside := map[string][]string{"": {"testsuites"}, "testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"failure", "error", "skipped", "system-out"}}
+	needed := map[string][]string{"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name", "classname"}, "property": {"name", "value"}}
+	inside := map[string][]string{"": {"testsuites"}, "testsuites": {"testsuite"}, "testsuite": {"properties", "testcase"}, "properties": {"property"}, "testcase": {"failure", "error", "skipped", "system-out"}}
 	hostileNames := hostile()
 	hostileNames.Outcomes[0].Conditions[0].Details = "\x00\x1b[31m]]>&\ufffe"
 	refused := sample()

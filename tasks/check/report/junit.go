@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,18 +23,28 @@ type junitSuites struct {
 }
 
 type junitSuite struct {
-	Name      string      `xml:"name,attr"`
-	Tests     int         `xml:"tests,attr"`
-	Failures  int         `xml:"failures,attr"`
-	Errors    int         `xml:"errors,attr"`
-	Skipped   int         `xml:"skipped,attr"`
-	Time      string      `xml:"time,attr"`
-	Timestamp string      `xml:"timestamp,attr"`
-	Hostname  string      `xml:"hostname,attr"`
-	ID        int         `xml:"id,attr"`
-	Cases     []junitCase `xml:"testcase"`
+	Name      string           `xml:"name,attr"`
+	Tests     int              `xml:"tests,attr"`
+	Failures  int              `xml:"failures,attr"`
+	Errors    int              `xml:"errors,attr"`
+	Skipped   int              `xml:"skipped,attr"`
+	Time      string           `xml:"time,attr"`
+	Timestamp string           `xml:"timestamp,attr"`
+	Hostname  string           `xml:"hostname,attr"`
+	ID        int              `xml:"id,attr"`
+	Facts     *junitProperties `xml:"properties"`
+	Cases     []junitCase      `xml:"testcase"`
 
 	elapsed time.Duration
+}
+
+type junitProperties struct {
+	List []junitProperty `xml:"property"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
 }
 
 type junitCase struct {
@@ -88,17 +99,68 @@ func JUnit(w io.Writer, r *engine.Report) error {
 	}
 	for i := range doc.Suites {
 		s := &doc.Suites[i]
-		s.ID, s.Hostname, s.Timestamp = i, "localhost", timestamp(r.Started)
+		s.ID, s.Hostname, s.Timestamp, s.Facts = i, "localhost", timestamp(r.Started), facts(r)
 		s.count(&doc)
 	}
-	out, err := xml.MarshalIndent(doc, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write JUnit report: %w", err)
+	var out []byte
+	for _, most := range []int{0, 4000, mostMessage, 100} { // GitLab leaves a file out that is larger than 30 MB
+		doc.shorten(most)
+		var err error
+		if out, err = xml.MarshalIndent(doc, "", "  "); err != nil {
+			return fmt.Errorf("write JUnit report: %w", err)
+		}
+		if len(out) < mostJUnit {
+			break
+		}
 	}
 	if _, err := fmt.Fprintf(w, "%s%s\n", xml.Header, out); err != nil {
 		return fmt.Errorf("write JUnit report: %w", err)
 	}
 	return nil
+}
+
+// mostJUnit is how many bytes a report has at most, as long as shorter texts of its cases can bring it there.
+const mostJUnit = 29_000_000
+
+// shorten cuts the texts of cases to so many characters; 0 = they stay.
+func (d *junitSuites) shorten(most int) {
+	if most == 0 {
+		return
+	}
+	for i := range d.Suites {
+		for j := range d.Suites[i].Cases {
+			c := &d.Suites[i].Cases[j]
+			c.Out = format.Truncate(c.Out, most)
+			for _, detail := range []*junitDetail{c.Failure, c.Error, c.Skipped} {
+				if detail != nil {
+					detail.Message, detail.Text = format.Truncate(detail.Message, most), format.Truncate(detail.Text, most)
+				}
+			}
+		}
+	}
+}
+
+// facts are what the report is of, as each suite's properties.
+func facts(r *engine.Report) *junitProperties {
+	var p junitProperties
+	add := func(name, value string) {
+		if value != "" {
+			p.List = append(p.List, junitProperty{name, value})
+		}
+	}
+	add("data", r.Name)
+	add("kind", r.Kind)
+	add("suite", r.Suite)
+	add("mode", string(r.Mode))
+	add("fail_on", string(r.FailOn))
+	add("seed", strconv.FormatUint(uint64(r.Seed), 10))
+	if r.Train.Rows > 0 {
+		add("rows", strconv.Itoa(r.Train.Rows))
+	}
+	if r.Test != nil {
+		add("test_rows", strconv.Itoa(r.Test.Rows))
+	}
+	return &p
 }
 
 func (s *junitSuite) count(all *junitSuites) {

@@ -50,3 +50,22 @@ func TestJUnitSchema(t *testing.T) {
 		}
 	}
 }
+
+// TestJUnitBound: a report whose texts are large stays below what GitLab takes, with each of its cases.
+func TestJUnitBound(t *testing.T) {
+	t.Parallel()
+	r := hundred()
+	cases := strings.Count(render(t, r, report.JUnit), "<testcase ")
+	for i := range r.Outcomes {
+		for j := range r.Outcomes[i].Conditions {
+			r.Outcomes[i].Conditions[j].Details = strings.Repeat("<\x00ü", 100_000)
+		}
+	}
+	text := render(t, r, report.JUnit)
+	if len(text) > 30_000_000 || strings.Count(text, "<testcase ") != cases || cases < 50 {
+		t.Errorf("%d bytes, %d cases of %d", len(text), strings.Count(text, "<testcase "), cases)
+	}
+	if !strings.Contains(text, `<property name="seed" value="`) {
+		t.Error("no properties")
+	}
+}
