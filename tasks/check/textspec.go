@@ -225,6 +225,9 @@ func (l *loader) textSet(key string, files, predictions []string, task text.Task
 	layout := text.Layout{
 		Task: cmp.Or(x.Task, task), Text: x.Text, Tokens: x.Tokens, Label: l.spec.Label, Properties: x.Properties, Embeddings: x.Embeddings, Metadata: x.Metadata,
 	}
+	for _, c := range l.spec.Classes {
+		layout.Classes = append(layout.Classes, fmt.Sprint(c))
+	}
 	types := make(map[string]frame.Kind)
 	for _, name := range []string{x.Text, x.Tokens, l.spec.Label} {
 		if name != "" {

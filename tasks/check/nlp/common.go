@@ -122,6 +122,14 @@ func only(c *engine.Context, tasks ...text.Task) error {
 	return nil
 }
 
+// oneLabel refuses texts that may have several labels each.
+func oneLabel(c *engine.Context) error {
+	if c.Train().Texts.Multilabel() {
+		return c.NotForTask("Check is irrelevant for texts with several labels each (multilabel)")
+	}
+	return nil
+}
+
 // labelled returns the rows of a sample that have a label, or the error for
 // their absence.
 func labelled(c *engine.Context, s *engine.Side, rows []int32) ([]int32, error) {

@@ -59,6 +59,9 @@ func (p correlation) Run(ctx context.Context, c *engine.Context) (engine.Result,
 	if err := only(c, text.Classification); err != nil {
 		return engine.Result{}, err
 	}
+	if err := oneLabel(c); err != nil {
+		return engine.Result{}, err
+	}
 	side := c.Side()
 	from := properties()
 	from.only, from.ignore = "properties_to_include", "properties_to_ignore"

@@ -83,7 +83,7 @@ func labelDrift() *engine.Definition {
 	return &engine.Definition{
 		ID:         "LabelDrift",
 		Summary:    "Measures how far the distribution of the labels of the test texts has moved from that of the train texts.",
-		Formula:    "That of LabelDrift of tables for categories. Of tokens each label counts, without the B- or I- before it; those outside of entities count as O.",
+		Formula:    "That of LabelDrift of tables for categories. Of tokens each label counts, without the B- or I- before it; those outside of entities count as O. Of texts with several labels each (multilabel) every label counts.",
 		Differs:    rareDiffers,
 		Scope:      engine.TrainTest,
 		Params:     slices.Concat(params, sampleParams(driftTexts)),
@@ -113,13 +113,16 @@ func (l labelMoves) Run(_ context.Context, c *engine.Context) (engine.Result, er
 		if _, err := labelled(c, s, rows); err != nil {
 			return engine.Result{}, err
 		}
-		if s.Texts.Tags != nil {
-			columns[i] = flat(s.Texts.Tags, rows)
-		} else {
+		switch {
+		case s.Texts.Tags != nil:
+			columns[i] = entities(s.Texts.Tags, rows)
+		case s.Texts.Multi != nil:
+			columns[i] = flat(rows, func(r int32) []string { return s.Texts.Multi[r] })
+		default:
 			columns[i] = labelOf(s.Texts, rows)
 		}
 	}
-	counts := countsOf(columns, !l.args.Bool("ignore_na") && c.TextTask() == text.Classification)
+	counts := countsOf(columns, !l.args.Bool("ignore_na") && c.TextTask() == text.Classification && !c.Train().Texts.Multilabel())
 	score := l.options.Categories(counts)
 	if !score.Measured() {
 		return engine.Result{}, drift.TooFew(l.options.MinSamples, "labels")
@@ -148,22 +151,31 @@ func countsOf(columns [2]*frame.Column, nulls bool) drift.Counts {
 	return drift.ColumnCounts(columns[0], columns[1], rows[0], rows[1], nulls)
 }
 
-// flat lists the entities of all tokens of some rows.
-func flat(tags [][]string, rows []int32) *frame.Column {
+// flat lists all labels of some rows.
+func flat(rows []int32, of func(r int32) []string) *frame.Column {
 	var out []string
 	for _, r := range rows {
-		for _, t := range tags[r] {
-			out = append(out, entity(t))
-		}
+		out = append(out, of(r)...)
 	}
 	return frame.NewTexts(labelColumn, out)
+}
+
+// entities lists the entities of all tokens of some rows.
+func entities(tags [][]string, rows []int32) *frame.Column {
+	return flat(rows, func(r int32) []string {
+		out := make([]string, len(tags[r]))
+		for i, t := range tags[r] {
+			out[i] = entity(t)
+		}
+		return out
+	})
 }
 
 func predictionDrift() *engine.Definition {
 	return &engine.Definition{
 		ID:      "PredictionDrift",
 		Summary: "Measures how far the distribution of the model's predictions for the test texts has moved from that for the train texts. It needs no labels.",
-		Formula: "That of PredictionDrift of tables. Of tokens each predicted label counts, without the B- or I- before it.",
+		Formula: "That of PredictionDrift of tables. Of tokens each predicted label counts, without the B- or I- before it; of texts with several labels each (multilabel) every label.",
 		Differs: "texts are counted by the class predicted. There, all texts of a model of two classes with probabilities are counted for the first. Rare categories are kept, as in LabelDrift.",
 		Scope:   engine.TrainTest, Predictions: true,
 		Params: slices.Concat(
@@ -193,8 +205,8 @@ func (p predictionMoves) Run(ctx context.Context, c *engine.Context) (engine.Res
 			return engine.Result{}, err
 		}
 	}
-	if c.TextTask() == text.Tokens {
-		return p.tokens(c)
+	if c.TextTask() == text.Tokens || c.Train().Texts.Multilabel() {
+		return p.flattened(c)
 	}
 	def := tabular("PredictionDrift")
 	params := shared(p.args, def)
@@ -252,12 +264,21 @@ func renamed(c *frame.Column) *frame.Column {
 	return frame.NewTexts(labelColumn, values)
 }
 
-// tokens is the drift of predicted labels of tokens.
-func (p predictionMoves) tokens(c *engine.Context) (engine.Result, error) {
+// flattened is the drift of all labels predicted: of tokens, or of texts that
+// may have several.
+func (p predictionMoves) flattened(c *engine.Context) (engine.Result, error) {
 	if p.args.Text("drift_mode") == "proba" {
-		return engine.Result{}, engine.Errorf(engine.ValueError, "drift_mode proba needs probabilities, which tokens have not")
+		return engine.Result{}, engine.Errorf(engine.ValueError, "drift_mode proba compares the probabilities of texts with one label each")
 	}
-	counts := countsOf([2]*frame.Column{flat(c.Train().Texts.PredictedTags, c.Train().TextRows(p.args)), flat(c.Test().Texts.PredictedTags, c.Test().TextRows(p.args))}, false)
+	var columns [2]*frame.Column
+	for i, s := range []*engine.Side{c.Train(), c.Test()} {
+		if s.Texts.PredictedTags != nil {
+			columns[i] = entities(s.Texts.PredictedTags, s.TextRows(p.args))
+		} else {
+			columns[i] = flat(s.TextRows(p.args), func(r int32) []string { return s.Texts.PredictedLabels(int(r)) })
+		}
+	}
+	counts := countsOf(columns, false)
 	score := p.options.Categories(counts)
 	if !score.Measured() {
 		return engine.Result{}, drift.TooFew(p.options.MinSamples, "labels")
@@ -268,7 +289,7 @@ func (p predictionMoves) tokens(c *engine.Context) (engine.Result, error) {
 	}
 	out := engine.Result{Value: value, Displays: []engine.Display{
 		drift.ShowScore("Drift of the predictions", score, 0.15),
-		drift.ShowCategories("Predicted labels of tokens", counts, p.args.Int("max_num_categories_for_display"), stats.CategorySort(p.args.Text("show_categories_by"))),
+		drift.ShowCategories("Predicted labels", counts, p.args.Int("max_num_categories_for_display"), stats.CategorySort(p.args.Text("show_categories_by"))),
 	}}
 	if c.Mode() != engine.Deepchecks {
 		out.Reduced = engine.Object{{Key: "Prediction Drift Score", Value: score.Value}}

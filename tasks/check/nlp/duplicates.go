@@ -187,6 +187,9 @@ func (d conflicts) Run(_ context.Context, c *engine.Context) (engine.Result, err
 	if !s.HasLabels() {
 		return engine.Result{}, c.MissingInput(fmt.Sprintf("Check requires labels, but the %s texts have none", c.Side().Which))
 	}
+	if err := oneLabel(c); err != nil {
+		return engine.Result{}, err
+	}
 	e, err := equalTexts(d.args, s, c.Side().TextRows(d.args))
 	if err != nil {
 		return engine.Result{}, err

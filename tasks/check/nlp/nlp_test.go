@@ -259,6 +259,52 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestMultilabel scores texts with several labels each.
+func TestMultilabel(t *testing.T) {
+	t.Parallel()
+	set := func(guess []string) *text.Set {
+		s := &text.Set{Name: "multi", Task: text.Classification}
+		for i := range 40 {
+			s.Texts, s.Multi = append(s.Texts, fmt.Sprint("text ", i)), append(s.Multi, []string{"a", "b"})
+			if guess != nil {
+				s.PredictedMulti = append(s.PredictedMulti, guess)
+			}
+		}
+		return s
+	}
+	train, test := set([]string{"a", "b"}), set(nil)
+	test.Classes, test.Proba = []string{"a", "b", "c"}, [][]float64{slices.Repeat([]float64{0.9}, 40), slices.Repeat([]float64{0.2}, 40), slices.Repeat([]float64{0.6}, 40)}
+	got := run(t, all(), engine.Inputs{TrainTexts: train, TestTexts: test})
+	r := find(t, got, "TrainTestPerformance", "")
+	if r.Error != nil {
+		t.Fatal(r.Error)
+	}
+	table, _ := r.Value.(map[string]any)
+	want := map[string]any{"Train a F1": 1.0, "Test a Recall": 1.0, "Test b Recall": 0.0, "Test c Precision": "NaN"}
+	for _, row := range table["data"].([]any) {
+		cells := row.([]any)
+		key := fmt.Sprint(cells[0], " ", cells[1], " ", cells[2])
+		if w, ok := want[key]; ok && cells[3] != w {
+			t.Errorf("%s is %v, want %v", key, cells[3], w)
+		}
+		delete(want, key)
+	}
+	if len(want) > 0 {
+		t.Errorf("there are no scores %v", want)
+	}
+	if r := find(t, got, "LabelDrift", ""); r.Error != nil || r.Conditions[0].Category != "PASS" {
+		t.Errorf("labels do not drift: %+v", r)
+	}
+	if r := find(t, got, "PredictionDrift", ""); r.Error != nil || r.Conditions[0].Category != "FAIL" || !strings.Contains(fmt.Sprint(r.Value), "c:40") {
+		t.Errorf("predictions drift: %+v %+v", r.Value, r.Error)
+	}
+	for _, check := range []string{"ConflictingLabels", "PropertyLabelCorrelation", "PropertySegmentsPerformance", "ConfusionMatrixReport"} {
+		if r := find(t, got, check, "train"); r.Error == nil || r.Error.Kind != "irrelevant" || !strings.Contains(r.Error.Message, "multilabel") {
+			t.Errorf("%s of several labels: %+v", check, r.Error)
+		}
+	}
+}
+
 func TestUnknownTokens(t *testing.T) {
 	t.Parallel()
 	v, err := text.ParseVocabulary(strings.NewReader("[UNK]\nhello\nworld\n##ly\n.\n"))

@@ -13,7 +13,7 @@ import (
 	"aloft/tasks/check/text"
 )
 
-const scoresFormula = "Of texts those of tables. Of tokens, entities are compared: an entity is found when its kind, its first and its last token are predicted exactly; per kind `precision = TP/(TP+FP)`, `recall = TP/(TP+FN)`, `F1 = 2TP/(2TP+FP+FN)`."
+const scoresFormula = "Of texts those of tables. Of tokens, entities are compared: an entity is found when its kind, its first and its last token are predicted exactly; of texts with several labels each (multilabel) every label by itself. Per kind `precision = TP/(TP+FP)`, `recall = TP/(TP+FN)`, `F1 = 2TP/(2TP+FP+FN)`."
 
 func performance() *engine.Definition {
 	of := tabular("TrainTestPerformance")
@@ -24,7 +24,7 @@ func performance() *engine.Definition {
 		Differs: of.Differs,
 		Scope:   engine.TrainTest, Predictions: true,
 		Params: slices.Concat([]engine.Param{
-			{Name: "scorers", Type: engine.NamesParam, Doc: "measures to compute; null means F1, precision and recall per class. Of tokens: f1_per_class, precision_per_class, recall_per_class"},
+			{Name: "scorers", Type: engine.NamesParam, Doc: "measures to compute; null means F1, precision and recall per class. Of tokens and of several labels: f1_per_class, precision_per_class, recall_per_class"},
 			count("min_samples", 30, "fewest texts, or entities, of a class on a side"),
 			count("n_top_classes", 10, "classes to show"),
 			{Name: "show_classes_by", Type: engine.TextParam, Default: "test_largest", Allowed: []string{"test_largest", "train_largest", "test_smallest", "train_smallest"}, Doc: "which classes to show"},
@@ -43,7 +43,7 @@ func (s scored) Run(ctx context.Context, c *engine.Context) (engine.Result, erro
 		return engine.Result{}, err
 	}
 	var value model.Scores
-	if c.TextTask() == text.Tokens {
+	if c.TextTask() == text.Tokens || c.Train().Texts.Multilabel() {
 		train, err := s.spans(c, c.Train())
 		if err != nil {
 			return engine.Result{}, err
@@ -158,7 +158,7 @@ func spanMeasures(wanted [][2]string) ([]spanMeasure, error) {
 	for _, w := range wanted {
 		i := slices.IndexFunc(all, func(m spanMeasure) bool { return m.id == w[1] })
 		if i < 0 {
-			return nil, engine.Errorf(engine.ValueError, "there is no measure %q of tokens; there are f1_per_class, precision_per_class and recall_per_class", w[1])
+			return nil, engine.Errorf(engine.ValueError, "there is no measure %q of tokens or of several labels; there are f1_per_class, precision_per_class and recall_per_class", w[1])
 		}
 		m := all[i]
 		if m.shown = w[1]; w[0] != "" {
@@ -260,6 +260,9 @@ func (s single) Run(ctx context.Context, c *engine.Context) (engine.Result, erro
 	if err := only(c, text.Classification); err != nil {
 		return engine.Result{}, err
 	}
+	if err := oneLabel(c); err != nil {
+		return engine.Result{}, err
+	}
 	data, pred, err := classification(c, c.Side(), s.args)
 	if err != nil {
 		return engine.Result{}, err
@@ -272,7 +275,7 @@ func (s single) Run(ctx context.Context, c *engine.Context) (engine.Result, erro
 	return borrowed(ctx, c, def, params, in)
 }
 
-// tally compares the entities of labels and predictions.
+// tally compares the entities, or labels, that texts have with those predicted.
 func tally(s *text.Set, rows []int32) map[string]*stats.Tally {
 	out := make(map[string]*stats.Tally)
 	at := func(kind string) *stats.Tally {
@@ -282,7 +285,7 @@ func tally(s *text.Set, rows []int32) map[string]*stats.Tally {
 		return out[kind]
 	}
 	for _, r := range rows {
-		truth, guess := spansOf(s.Tags[r]), spansOf(s.PredictedTags[r])
+		truth, guess := answersOf(s, r)
 		for _, x := range truth {
 			if slices.Contains(guess, x) {
 				at(x.kind).TP++
@@ -297,6 +300,20 @@ func tally(s *text.Set, rows []int32) map[string]*stats.Tally {
 		}
 	}
 	return out
+}
+
+// answersOf are what is compared of a text: its entities, or its labels.
+func answersOf(s *text.Set, r int32) (truth, guess []span) {
+	if s.Tags != nil {
+		return spansOf(s.Tags[r]), spansOf(s.PredictedTags[r])
+	}
+	for _, l := range s.Multi[r] {
+		truth = append(truth, span{kind: l})
+	}
+	for _, l := range s.PredictedLabels(int(r)) {
+		guess = append(guess, span{kind: l})
+	}
+	return truth, guess
 }
 
 // span is an entity: its kind, its first token and the one behind its last.

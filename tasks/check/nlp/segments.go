@@ -68,6 +68,9 @@ func (w weak) Run(ctx context.Context, c *engine.Context) (engine.Result, error)
 	if err := only(c, text.Classification); err != nil {
 		return engine.Result{}, err
 	}
+	if err := oneLabel(c); err != nil {
+		return engine.Result{}, err
+	}
 	side := c.Side()
 	names, err := w.from.choose(c, side, w.args)
 	if err != nil {

@@ -25,6 +25,8 @@ type Layout struct {
 	Predicted, Proba string
 	// ProbaColumns names the column of each class instead.
 	ProbaColumns map[string]string
+	// Classes name the places of labels that are lists of 0 and 1 (multilabel).
+	Classes []string
 	// Properties are columns that hold properties.
 	Properties []string
 	// Embeddings is a pattern with one * of columns that hold embeddings.
@@ -76,9 +78,13 @@ func FromTable(t *frame.Table, l Layout) (*Set, error) {
 		}
 	}
 	predicted := r.column(l.Predicted)
-	if r.set.Task == Tokens {
+	r.set.names = l.Classes
+	switch {
+	case r.set.Task == Tokens:
 		r.set.Tags, r.set.PredictedTags = r.lists(label), r.lists(predicted)
-	} else {
+	case label != nil && several(label):
+		r.set.Multi, r.set.PredictedMulti = r.multi(label), r.multi(predicted)
+	default:
 		r.set.Label, r.set.Predicted = labels(label), labels(predicted)
 		if predicted != nil && predicted.HasNulls() {
 			r.fault(fmt.Errorf("%s: the column %q of predictions has missing cells", t.Name(), l.Predicted))
@@ -259,6 +265,59 @@ func looksListed(c *frame.Column) bool {
 	return false
 }
 
+// several reports whether the first label is a JSON list: of several labels.
+func several(c *frame.Column) bool {
+	for i := range c.Len() {
+		if !c.IsNull(i) {
+			v := strings.TrimSpace(c.Value(i).String())
+			_, err := ParseList(v)
+			return strings.HasPrefix(v, "[") && err == nil
+		}
+	}
+	return false
+}
+
+// multi reads the labels of texts that may have several: lists of names, or
+// lists of one 0 or 1 for each class.
+func (r *reader) multi(c *frame.Column) [][]string {
+	if c == nil {
+		return nil
+	}
+	out := r.lists(c)
+	width := -1
+	for _, list := range out {
+		if list == nil {
+			continue
+		}
+		if width < 0 {
+			width = len(list)
+		}
+		if len(list) != width || slices.ContainsFunc(list, func(v string) bool { return v != "0" && v != "1" }) {
+			return out // names
+		}
+	}
+	if r.set.names != nil && len(r.set.names) != width {
+		r.fault(fmt.Errorf("%s: the column %q has lists of %d labels, and there are %d classes: %s", r.table.Name(), c.Name(), width, len(r.set.names), strings.Join(r.set.names, ", ")))
+		return out
+	}
+	for i, list := range out {
+		if list == nil {
+			continue
+		}
+		out[i] = []string{}
+		for k, v := range list {
+			name := fmt.Sprint(k)
+			if r.set.names != nil {
+				name = r.set.names[k]
+			}
+			if v == "1" {
+				out[i] = append(out[i], name)
+			}
+		}
+	}
+	return out
+}
+
 // labels is a column as texts.
 func labels(c *frame.Column) *frame.Column {
 	if c == nil || c.Kind() == frame.Text {
@@ -340,11 +399,16 @@ func (s *Set) SetPredictions(t *frame.Table) error {
 		}
 	}
 	if c != nil {
-		r := &reader{table: t}
-		if s.Task == Tokens {
+		r := &reader{table: t, set: s}
+		switch {
+		case s.Task == Tokens:
 			s.PredictedTags = r.lists(c)
-		} else if s.Predicted = labels(c); c.HasNulls() {
+		case c.HasNulls():
 			return fmt.Errorf("%s: the column y_pred has missing cells", t.Name())
+		case s.Multi != nil:
+			s.PredictedMulti = r.multi(c)
+		default:
+			s.Predicted = labels(c)
 		}
 		if len(r.faults) > 0 {
 			return errors.Join(r.faults...)

@@ -41,6 +41,10 @@ type Set struct {
 	// Tags are the labels of tokens in IOB notation, nil for a text without;
 	// the whole is nil when the task is not of tokens.
 	Tags [][]string
+	// Multi are the labels of each text where it may have several (multilabel),
+	// nil for a text without; the whole is nil where each has one. Label is nil
+	// then. PredictedMulti are those predicted.
+	Multi, PredictedMulti [][]string
 	// Metadata and Properties are nil when absent.
 	Metadata, Properties *Columns
 	// Skipped are properties that were wanted and not computed.
@@ -58,6 +62,8 @@ type Set struct {
 	Proba   [][]float64
 	// Vocabulary splits words as a language model does; nil without.
 	Vocabulary *Vocabulary
+
+	names []string // of the places of labels that are given as 0 and 1
 }
 
 // Columns are a table of metadata or properties.
@@ -81,15 +87,40 @@ func (s *Set) Labelled(i int) bool {
 	if s.Task == Tokens {
 		return s.Tags != nil && s.Tags[i] != nil
 	}
+	if s.Multi != nil {
+		return s.Multi[i] != nil
+	}
 	return s.Label != nil && !s.Label.IsNull(i)
 }
 
+// Multilabel reports whether a text may have several labels.
+func (s *Set) Multilabel() bool { return s.Multi != nil || s.PredictedMulti != nil }
+
+// likely is the probability from which a label counts as predicted where a text
+// may have several.
+const likely = 0.5
+
+// PredictedLabels are the labels predicted for text i where it may have several:
+// those given, or the classes whose probability is 0.5 or more.
+func (s *Set) PredictedLabels(i int) []string {
+	if s.PredictedMulti != nil {
+		return s.PredictedMulti[i]
+	}
+	var out []string
+	for k, p := range s.Proba {
+		if p[i] >= likely {
+			out = append(out, s.Classes[k])
+		}
+	}
+	return out
+}
+
 // HasLabels reports whether the set has labels at all.
-func (s *Set) HasLabels() bool { return s.Label != nil || s.Tags != nil }
+func (s *Set) HasLabels() bool { return s.Label != nil || s.Tags != nil || s.Multi != nil }
 
 // HasPredictions reports whether the set has predictions.
 func (s *Set) HasPredictions() bool {
-	return s.Predicted != nil || s.PredictedTags != nil || s.Proba != nil
+	return s.Predicted != nil || s.PredictedTags != nil || s.PredictedMulti != nil || s.Proba != nil
 }
 
 // probaTolerance is how far the sum of a row of probabilities may be from 1.
@@ -120,6 +151,12 @@ func (s *Set) Validate() error {
 	}
 	if s.PredictedTags != nil {
 		length("lists of predicted token labels", len(s.PredictedTags))
+	}
+	if s.Multi != nil {
+		length("lists of labels", len(s.Multi))
+	}
+	if s.PredictedMulti != nil {
+		length("lists of predicted labels", len(s.PredictedMulti))
 	}
 	if s.Embeddings != nil {
 		length("rows of embeddings", len(s.Embeddings))
@@ -200,7 +237,7 @@ func (s *Set) probaFaults() []string {
 			}
 			sum += p
 		}
-		if math.Abs(sum-1) > probaTolerance {
+		if math.Abs(sum-1) > probaTolerance && !s.Multilabel() {
 			return append(out, fmt.Sprintf("the probabilities of text %d sum up to %v, not to 1: give normalised ones", i, sum))
 		}
 	}

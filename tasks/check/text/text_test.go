@@ -129,6 +129,30 @@ func TestFromTable(t *testing.T) {
 	}
 }
 
+// TestMultilabel reads labels of texts that have several.
+func TestMultilabel(t *testing.T) {
+	t.Parallel()
+	table := parse(t, "text,y,z,p_a,p_b\nx,\"[0, 1]\",\"[\"\"b\"\", \"\"a\"\"]\",0.9,0.8\ny,,\"[]\",0.1,0.2\nz,\"[1, 1]\",\"[\"\"c\"\"]\",0.1,0.7\n")
+	s, err := text.FromTable(table, text.Layout{Text: "text", Label: "y", Proba: "p_*", Classes: []string{"a", "b"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Task != text.Classification || !s.Multilabel() || !slices.Equal(s.Multi[0], []string{"b"}) || s.Labelled(1) || len(s.Multi[2]) != 2 ||
+		!slices.Equal(s.PredictedLabels(0), []string{"a", "b"}) || len(s.PredictedLabels(1)) != 0 {
+		t.Errorf("the set is %+v", s)
+	}
+	s, err = text.FromTable(table, text.Layout{Text: "text", Label: "z"})
+	if err != nil || !slices.Equal(s.Multi[0], []string{"b", "a"}) || !s.Labelled(1) {
+		t.Errorf("names: %+v %v", s, err)
+	}
+	if _, err := text.FromTable(table, text.Layout{Text: "text", Label: "y", Classes: []string{"a"}}); err == nil || !strings.Contains(err.Error(), "lists of 2 labels, and there are 1 classes") {
+		t.Errorf("of another width: %v", err)
+	}
+}
+
 // TestFaults tells what is wrong with input.
 func TestFaults(t *testing.T) {
 	t.Parallel()

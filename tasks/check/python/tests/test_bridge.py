@@ -484,6 +484,14 @@ class Texts(unittest.TestCase):
         with self.assertRaisesRegex(errors.ValidationError, "one for each token"):
             evaluation().run(t, t, train_predictions=labels, test_predictions=[["O"]] * 40)
 
+    def test_multilabel(self):
+        from aloft_checks.nlp.checks import TrainTestPerformance
+
+        t = TextData(["x", "y"] * 30, label=[[0, 1], [1, 1]] * 30, task_type="text_classification")
+        r = TrainTestPerformance().run(t, t, train_predictions=[[0, 1], [1, 1]] * 30, test_predictions=[[0, 1], [1, 0]] * 30, model_classes=["a", "b"])
+        rows = r.value.to_dict("records") if hasattr(r.value, "to_dict") else [dict(zip(r.value, v)) for v in zip(*r.value.values())]
+        self.assertEqual({x["Class"]: x["Value"] for x in rows if x["Metric"] == "Recall" and x["Dataset"] == "Test"}, {"a": 1, "b": 0.5})
+
     def test_bad_input(self):
         from aloft_checks.nlp.suites import model_evaluation as evaluation
 
@@ -494,7 +502,7 @@ class Texts(unittest.TestCase):
             ("DeepchecksValueError", "is needed", lambda: TextData()),
             ("DeepchecksValueError", "not one text", lambda: TextData("abc")),
             ("DeepchecksValueError", "holds a int", lambda: TextData(["a", 1])),
-            ("DeepchecksNotSupportedError", "multilabel", lambda: TextData(["a"], label=[[0, 1]], task_type="text_classification")),
+            ("ValidationError", "text 1 has one of the labels", lambda: TextData(["a", "b"], label=[[0, 1], 1], task_type="text_classification")),
             ("DeepchecksValueError", "metadata has 1 rows for 2", lambda: TextData(["a", "b"], metadata={"x": [1]})),
             ("DeepchecksValueError", "rows of embeddings", lambda: TextData(["a", "b"], embeddings=np.zeros((3, 2)))),
             ("DeepchecksNotSupportedError", "requires properties", lambda: TextData(["a"]).properties),

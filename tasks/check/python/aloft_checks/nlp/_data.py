@@ -31,11 +31,13 @@ def listed(values, what, n):
 
 def classes(values, what, n):
     """Classes as texts; None where there is none."""
-    out = listed(values, what, n)
-    for v in out:
-        if isinstance(v, (list, tuple)):
-            raise errors.DeepchecksNotSupportedError("%s of several classes at once (multilabel) are not supported: give one class for each text" % what)
-    return [None if missing(v) else str(v) for v in out]
+    out = [None if missing(v) else v for v in listed(values, what, n)]
+    if any(isinstance(v, (list, tuple)) for v in out):  # multilabel: names, or a 0 or 1 for each class
+        for i, v in enumerate(out):
+            if v is not None and not isinstance(v, (list, tuple)):
+                raise errors.ValidationError("text %d has one of the %s, others have lists of them" % (i, what))
+        return [None if v is None else json.dumps([int(x) if isinstance(x, (bool, int, float)) else str(x) for x in v]) for v in out]
+    return [None if v is None else str(v) for v in out]
 
 
 def tags(values, what, tokens):
@@ -86,12 +88,13 @@ class TextData:
         if self._tokenized is not None and len(self._tokenized) != len(self._text):
             raise errors.DeepchecksValueError("there are %d texts and %d lists of tokens" % (len(self._text), len(self._tokenized)))
         self.task_type, self.name = task_type, name
-        self._label, self._given = None, None
+        self._label, self._given, self._multi = None, None, False
         if label is not None:
             if task_type == "token_classification":
                 self._label = tags(label, "labels", self._tokenized)
             else:
                 self._label = classes(label, "labels", len(self))
+                self._multi = any(isinstance(v, (list, tuple)) for v in listed(label, "labels", len(self)))
             self._given = listed(label, "labels", len(self))
         self._metadata = self._properties = self._embeddings = None
         self._categorical = {}
@@ -271,7 +274,7 @@ class TextData:
             for i, r in enumerate(rows):
                 if not hasattr(r, "__len__") or len(r) != len(names):
                     raise errors.ValidationError("text %d has no probability for each of the classes %s" % (i, ", ".join(names)))
-                if not all(-1e-9 <= p <= 1 + 1e-3 for p in r) or abs(sum(r) - 1) > 1e-3:
+                if not all(-1e-9 <= p <= 1 + 1e-3 for p in r) or abs(sum(r) - 1) > 1e-3 and not self._multi:
                     raise errors.ValidationError("the probabilities of text %d must be from 0 to 1 and sum up to 1" % i)
             for k, c in enumerate(names):
                 columns[PROBA + c] = [float(r[k]) for r in rows]

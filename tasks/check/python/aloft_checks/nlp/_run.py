@@ -36,6 +36,12 @@ def _names(model_classes, sides, answers):
     """The classes of probabilities."""
     if model_classes is not None:
         return [str(c) for c in model_classes]
+    if any(d._multi for d in sides.values()):
+        lists = [v for d in sides.values() for v in d._given or [] if isinstance(v, (list, tuple))]
+        names = {x for v in lists for x in v}
+        if names <= {0, 1}:
+            return [str(k) for k in range(max(map(len, lists), default=0))]
+        return sorted(map(str, names))
     labels = {v for d in sides.values() for v in d._label or [] if v is not None}
     labels.update(str(v) for pred, _ in answers.values() if pred is not None for v in pred if isinstance(v, (str, int)))
     return sorted(labels)
