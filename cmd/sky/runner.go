@@ -306,7 +306,7 @@ func (w *runnerWork) register(ctx context.Context, r runnerRecord) (*runnerFile,
 }
 
 func nameInUse(name string) error {
-	return &exitError{code: exitConflict, err: fmt.Errorf("Runner name %s is already in use. Please change the name or terminate the existing runner\n  stop it: sky ci runner stop %s", name, name)}
+	return &exitError{code: exitConflict, err: fmt.Errorf("the runner name %s is already in use: give another --name, or end that runner\n  stop it: sky ci runner stop %s", name, name)}
 }
 
 // free refuses a name that a cluster has.
