@@ -28,6 +28,7 @@ type app struct {
 	out       io.Writer
 	errOut    io.Writer
 	getenv    func(string) (string, bool)
+	rate      string // of what is waited for, as text; "" = it costs nothing, or that is not known. Under mu
 	homeKey   string // that several homes share; "" = this one has its own
 	providers map[string]providers.Factory
 	home      string

@@ -79,6 +79,46 @@ func (a *app) section(name, title string) (end func()) {
 	return none
 }
 
+// costing notes what the cluster costs that is waited for.
+func (a *app) costing(cl *controlv1.ClusterView) {
+	rate := ""
+	if cl.GetHourlyPrice() > 0 {
+		rate = fmt.Sprintf("$%.2f per hour", cl.GetHourlyPrice())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rate = rate
+}
+
+// maskedLeast is the length of the shortest text that is masked: shorter ones would take words out of every line.
+const maskedLeast = 4
+
+// mask tells GitHub and its likes of the task's secrets, so that no line of any later step shows one: those that come from
+// files and other stores it does not know of. The commands stand on standard error, before any log, and are not written where
+// that is a file: there nobody takes them out.
+func (a *app) mask(secrets map[string]string) {
+	f, isFile := a.errOut.(*os.File)
+	if !a.github() || len(secrets) == 0 {
+		return
+	}
+	if isFile {
+		if st, err := f.Stat(); err != nil || st.Mode().IsRegular() {
+			return
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.clearSpinner()
+	for _, name := range sortedKeys(secrets) {
+		for line := range strings.SplitSeq(secrets[name], "\n") { // each line of a value is masked by itself
+			line = strings.TrimSuffix(line, "\r")
+			if len(strings.TrimSpace(line)) >= maskedLeast {
+				fmt.Fprintf(a.errOut, "::add-mask::%s\n", strings.NewReplacer("%", "%25", "\r", "%0D").Replace(line))
+			}
+		}
+	}
+}
+
 // beat tells once a minute what is being waited for, where no line can move.
 func (a *app) beat(s *spinner) {
 	tick := time.NewTicker(heartbeat)
@@ -90,7 +130,11 @@ func (a *app) beat(s *spinner) {
 			a.mu.Unlock()
 			return
 		}
-		fmt.Fprintf(a.errOut, "... %s (%s)\n", s.text, span(time.Since(s.began)))
+		about := span(time.Since(s.began))
+		if a.rate != "" {
+			about += ", " + a.rate
+		}
+		fmt.Fprintf(a.errOut, "... %s (%s)\n", s.text, about)
 		a.mu.Unlock()
 	}
 }
@@ -177,9 +221,17 @@ func (a *app) ciReport(cl *controlv1.ClusterView, v *controlv1.JobView, under st
 		m.Name, m.Value = name, j.GetMetrics()[name]
 		r.Metrics = append(r.Metrics, m)
 	}
+	r.Facts = runFacts(cl, v)
+	return r
+}
+
+// runFacts are what a report says of the run itself: where it ran, how long, at what cost.
+func runFacts(cl *controlv1.ClusterView, v *controlv1.JobView) []render.Fact {
+	j := v.GetJob()
+	var facts []render.Fact
 	fact := func(name, value string) {
 		if value != "" {
-			r.Facts = append(r.Facts, render.Fact{Name: name, Value: value})
+			facts = append(facts, render.Fact{Name: name, Value: value})
 		}
 	}
 	fact("status", v.GetStatus())
@@ -202,7 +254,7 @@ func (a *app) ciReport(cl *controlv1.ClusterView, v *controlv1.JobView, under st
 		}
 		fact("cost", cost)
 	}
-	return r
+	return facts
 }
 
 // filesNamed finds the files of a name below a directory.

@@ -191,6 +191,7 @@ func (f *follower) step(cl *controlv1.ClusterView, job *controlv1.JobView, detac
 	if c.GetId() != "" && c.GetId() != f.resp.GetClusterId() {
 		return nil, false, nil
 	}
+	f.a.costing(cl)
 	if f.json && cl.GetStatus() != "" && cl.GetStatus() != f.lastPhase {
 		f.lastPhase = cl.GetStatus()
 		if err := f.a.ndjson(map[string]any{"type": "cluster", "cluster": c.GetName(), "status": cl.GetStatus(), "infra": cl.GetInfraText()}); err != nil {
@@ -279,6 +280,11 @@ func (a *app) conclude(ctx context.Context, c *client, jobID string, asJSON bool
 		}
 	} else {
 		a.showOutcome(ans.GetCluster(), v, paths, resultsUnder(j, under))
+	}
+	if len(paths) > 0 || a.inCI() {
+		if err := keepRun(resultsUnder(j, under), ans.GetCluster(), v); err != nil {
+			a.note("warning: %v", err)
+		}
 	}
 	a.ciOutcome(ans.GetCluster(), v, resultsUnder(j, under), !asJSON)
 	if code := jobExit(j); code != exitOK {

@@ -134,6 +134,7 @@ func (a *app) launch(cmd *cobra.Command, args []string, fl *launchFlags) error {
 	if err != nil {
 		return err
 	}
+	a.mask(secrets)
 	human := fl.output == "text"
 	if human && what != "" {
 		a.say("%s", what)
@@ -345,6 +346,7 @@ func (a *app) exec(cmd *cobra.Command, cluster string, args []string, fl *launch
 	if strings.TrimSpace(spec.GetRun()) == "" {
 		return usageError("the task has no `run`: there is nothing to execute")
 	}
+	a.mask(secrets)
 	trees, err := a.snapshotFiles(ctx, t, spec)
 	if err != nil {
 		return err

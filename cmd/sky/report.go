@@ -23,6 +23,7 @@ type renderOptions struct {
 	run, baseRun, baseBranch              string
 
 	source, sarif, quality, openMetrics string
+	thresholds, failOn                  string
 	annotate                            bool
 }
 
@@ -56,6 +57,8 @@ directory. It needs no token.`,
 	fl.StringVar(&o.run, "run", "", "also show the metrics of `RUN` from the store: CLUSTER, CLUSTER/JOB or the id of a job")
 	fl.StringVar(&o.baseRun, "base-run", "", "`RUN` to compare metrics with")
 	fl.StringVar(&o.baseBranch, "base-branch", "", "compare metrics with the last run that succeeded on a commit of `BRANCH`")
+	fl.StringVar(&o.thresholds, "thresholds", "", "`FILE` of bounds that metrics must keep, as {accuracy: {min: 0.9, min_change: -1%}}; see docs/ci.md")
+	fl.StringVar(&o.failOn, "fail-on", "", "end with 106 `WHEN` the report has an error or a warning: error, warning or never (default never; error with --thresholds)")
 	fl.StringArrayVar(&o.plots, "plot", nil, "`FILE` or https URL of a picture; can be repeated")
 	fl.StringVar(&o.title, "title", "", "`TITLE` (default the names of the suites)")
 	fl.StringVar(&o.reproduce, "reproduce", "", "`COMMAND` that does the same again")
@@ -71,6 +74,15 @@ directory. It needs no token.`,
 }
 
 func (a *app) renderReport(ctx context.Context, args []string, o *renderOptions, output string) error {
+	if o.failOn != "" {
+		if err := oneOf("--fail-on", o.failOn, "error", "warning", "never"); err != nil {
+			return err
+		}
+	}
+	bounds, err := readThresholds(o.thresholds)
+	if err != nil {
+		return err
+	}
 	rep, err := a.gatherReport(args, o)
 	if err != nil {
 		return err
@@ -79,6 +91,9 @@ func (a *app) renderReport(ctx context.Context, args []string, o *renderOptions,
 		return err
 	}
 	r := *rep
+	if bounds != nil {
+		r.Judge(bounds)
+	}
 	text := render.Markdown(&r)
 	if o.out != "" {
 		if err := os.WriteFile(o.out, []byte(text), 0o644); err != nil {
@@ -109,11 +124,46 @@ func (a *app) renderReport(ctx context.Context, args []string, o *renderOptions,
 		if o.out == "" {
 			doc["markdown"] = text
 		}
-		return a.printJSON(doc)
+		if err := a.printJSON(doc); err != nil {
+			return err
+		}
 	case o.out == "" && !o.annotate:
 		a.say("%s", strings.TrimSuffix(text, "\n"))
 	}
+	return o.gate(&r)
+}
+
+// gate is the error of a report that does not pass, where one is asked for.
+func (o *renderOptions) gate(r *render.Report) error {
+	when := o.failOn
+	if when == "" && o.thresholds != "" {
+		when = "error"
+	}
+	switch {
+	case when == "" || when == "never":
+		return nil
+	case !r.Passed():
+		return &exitError{code: exitChecks, err: errors.New("the report has failures")}
+	case when == "warning" && r.Warned():
+		return &exitError{code: exitChecks, err: errors.New("the report has warnings")}
+	}
 	return nil
+}
+
+// readThresholds reads the bounds of metrics; nil = no file was given.
+func readThresholds(file string) ([]render.Threshold, error) {
+	if file == "" {
+		return nil, nil
+	}
+	b, err := readBounded(file, maxCommentFile)
+	if err != nil {
+		return nil, usageError("--thresholds: %v", err)
+	}
+	ts, err := render.ParseThresholds(b)
+	if err != nil {
+		return nil, usageError("%s: %v", file, err)
+	}
+	return ts, nil
 }
 
 // writeInto writes a file; none when there is no path.
@@ -153,7 +203,23 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 			suites = append(suites, arg)
 		default:
 			s, m, p := insideOf(arg)
-			if len(s)+len(m)+len(p) == 0 {
+			run, err := readRun(arg)
+			if err != nil {
+				return nil, usageError("read a report: %v", err)
+			}
+			if run != nil {
+				r.Failed = r.Failed || run.Failed
+				for _, f := range run.Facts {
+					if dirs > 1 {
+						f.Name = filepath.Base(filepath.Clean(arg)) + ": " + f.Name
+					}
+					r.Facts = append(r.Facts, f)
+				}
+				if r.Title == "" && dirs == 1 {
+					r.Title = run.Name
+				}
+			}
+			if run == nil && len(s)+len(m)+len(p) == 0 {
 				return nil, usageError("%s holds no report.json, no metrics.jsonl, metrics.json or metrics.txt, and no picture", arg)
 			}
 			if leg := filepath.Base(filepath.Clean(arg)); dirs > 1 {
@@ -164,7 +230,7 @@ func (a *app) gatherReport(args []string, o *renderOptions) (*render.Report, err
 			suites, metrics, plots = append(suites, s...), append(metrics, m...), append(plots, p...)
 		}
 	}
-	if len(suites)+len(metrics)+len(plots) == 0 && o.run == "" {
+	if len(suites)+len(metrics)+len(plots)+len(r.Facts) == 0 && o.run == "" {
 		return nil, usageError("there is nothing to report: give a report.json, --metrics, --plot or --run")
 	}
 	for _, f := range suites {

@@ -38,6 +38,7 @@ func (a *app) storedMetrics(ctx context.Context, o *renderOptions, r *render.Rep
 		if name = j.GetTask().GetName(); r.Title == "" {
 			r.Title = name
 		}
+		r.Facts = append(r.Facts, runFacts(ans.GetCluster(), ans.GetJob())...)
 		r.Failed = r.Failed || j.GetEndedMs() != 0 && jobExit(j) != exitOK
 		list, err := seriesOf(ctx, c, j.GetId())
 		if err != nil {

@@ -40,18 +40,20 @@ type fault struct {
 }
 
 type outcome struct {
-	ID         string `json:"check"`
-	Name       string `json:"name"`
-	Header     string `json:"header"`
-	Dataset    string `json:"dataset"`
-	Segment    string `json:"segment"`
-	Status     string `json:"status"`
-	Error      *fault `json:"error"`
-	Conditions []struct {
-		Name     string `json:"name"`
-		Category string `json:"category"`
-		Details  string `json:"details"`
-	} `json:"conditions"`
+	ID         string      `json:"check"`
+	Name       string      `json:"name"`
+	Header     string      `json:"header"`
+	Dataset    string      `json:"dataset"`
+	Segment    string      `json:"segment"`
+	Status     string      `json:"status"`
+	Error      *fault      `json:"error"`
+	Conditions []condition `json:"conditions"`
+}
+
+type condition struct {
+	Name     string `json:"name"`
+	Category string `json:"category"`
+	Details  string `json:"details"`
 }
 
 type movement struct {
@@ -107,7 +109,10 @@ type Report struct {
 }
 
 // Fact is one thing to know of a run: where it ran, how long, at what cost.
-type Fact struct{ Name, Value string }
+type Fact struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Passed says that nothing failed.
 func (r *Report) Passed() bool {
