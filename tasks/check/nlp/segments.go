@@ -18,7 +18,7 @@ import (
 // weakFormula is what both searches for segments have in common.
 const weakFormula = "That of WeakSegmentsPerformance of tables, on "
 
-const segmentDiffers = "a segment says how many texts it has; deepchecks lists the number of each. Where no segment is found the check is skipped; there, it fails."
+const segmentDiffers = "a segment says how many texts it has; deepchecks lists the number of each. Of more columns than are paired the first ones are taken, in the order of the table; there, of properties any, which differ from run to run. Where no segment is found the check is skipped; there, it fails."
 
 // segmentParams are the parameters of a search for segments.
 func segmentParams(k columns, n int) []engine.Param {
