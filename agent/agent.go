@@ -208,7 +208,7 @@ func (a *agent) open(ctx context.Context) error {
 		StateDir: a.o.StateDir, Home: a.o.Home, Self: a.o.Self, User: userName(), Log: a.log,
 		CPUs: a.facts.CPUs, GPUs: gpus, SpoolDir: spoolDir,
 		Processes: a.procs, Files: a.mounts, Gang: a.gang, Vault: vault,
-		PowerOff: a.o.PowerOff, Renew: machine.Renew, LeaseLeft: machine.LeaseLeft, Announce: a.announce, SSHSessions: sessions,
+		PowerOff: a.o.PowerOff, Renew: machine.Renew, LeaseLeft: machine.LeaseLeft, Announce: a.announce, Evidence: a.evidence, SSHSessions: sessions,
 		Opened: a.opened, Measure: a.measure, Forgotten: a.uploads.forget,
 	})
 	if err != nil {

@@ -93,6 +93,16 @@ func (a *agent) setSession(s *link.Session) {
 	a.session = s
 }
 
+// evidence implements supervise.Options.Evidence.
+func (a *agent) evidence() (bool, time.Time) {
+	logs, read := a.uploads.left()
+	files, sent := a.mounts.Left()
+	if sent.After(read) {
+		read = sent
+	}
+	return logs || files, read
+}
+
 // announce implements supervise.Options.Announce.
 func (a *agent) announce(why *agentv1.Autostopping) {
 	a.mu.Lock()

@@ -44,7 +44,20 @@ type uploads struct {
 	full    []*upload
 	window  uint64
 	total   uint64
-	live    bool // a session sends
+	live    bool      // a session sends
+	moved   time.Time // when something was last acknowledged
+}
+
+// left reports whether the rest of a stream that has ended is not at a controller, and when some part of any last got there.
+func (u *uploads) left() (bool, time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, up := range u.streams {
+		if up.ended && !up.done && !up.gone {
+			return true, u.moved
+		}
+	}
+	return false, u.moved
 }
 
 // upload is one stream. The fields below are guarded by the lock of uploads.
@@ -350,6 +363,7 @@ func (u *uploads) ack(a *agentv1.LogAck) {
 		up.next, up.closed = a.GetDurableTo(), false
 	}
 	up.acked = min(a.GetDurableTo(), up.next)
+	u.moved = time.Now()
 	u.flying += up.next - up.acked
 	up.limit = up.acked + max(a.GetCredit(), 1)
 	if a.GetComplete() {

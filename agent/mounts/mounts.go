@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	agentv1 "aloft/proto/sky/agent/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -84,6 +85,13 @@ func (m *Mounts) Again() {
 	for _, b := range held {
 		m.results.put(b)
 	}
+}
+
+// Left reports whether results are still to be sent, and when some part of any last was.
+func (m *Mounts) Left() (bool, time.Time) {
+	m.results.mu.Lock()
+	defer m.results.mu.Unlock()
+	return len(m.results.due) > 0, m.results.sent
 }
 
 // Run fetches ahead and sends results until ctx ends.

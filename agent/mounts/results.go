@@ -39,7 +39,8 @@ type results struct {
 	due  map[string]*bundle
 	held map[string]*bundle // sent, and kept for another controller
 	keep bool
-	line []string // keys of due, in order
+	sent time.Time // when a part was last sent
+	line []string  // keys of due, in order
 	wake chan struct{}
 }
 
@@ -211,6 +212,9 @@ func (r *results) send(ctx context.Context, gw agentv1.GatewayClient, b *bundle,
 			if err := stream.Send(part); err != nil {
 				break // the reply says why
 			}
+			r.mu.Lock()
+			r.sent = time.Now()
+			r.mu.Unlock()
 		}
 		if rerr != nil {
 			break // the end of the file; a read error shows as a wrong digest

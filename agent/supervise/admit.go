@@ -122,6 +122,7 @@ func (s *Supervisor) conclude(j *job, st *agentv1.Status) {
 	s.queue.Remove(j.key)
 	s.open--
 	s.busyMS = nowMS()
+	s.worked = s.busyMS
 	s.emit(j, st)
 	s.done = append(s.done, j.a)
 	kick(s.doneKick)

@@ -227,3 +227,22 @@ func TestBudgetsWithoutAController(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstWork: a node that is to end with its jobs does not take its own start for the end of them.
+func TestFirstWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := time.Now()
+		time.Sleep(5 * time.Second) // the machine comes up
+		l := &leased{}
+		defer lease(t, t.TempDir(), l)()
+		l.policy(&agentv1.NodePolicy{Autostop: &statev1.Autostop{Enabled: true, Down: true, WaitFor: "jobs", SetMs: asked.UnixMilli()}, Nodes: 1})
+		time.Sleep(50 * time.Second)
+		if offs := l.seen().offs; len(offs) > 0 {
+			t.Errorf("ended after %s, before any job could come", offs[0].Sub(asked))
+		}
+		time.Sleep(time.Minute)
+		if offs := l.seen().offs; len(offs) == 0 {
+			t.Error("waits for ever for a job that does not come")
+		}
+	})
+}

@@ -17,6 +17,12 @@ const (
 	finishLimit = 10 * time.Second
 	// settle lets an announcement reach the controller before the node goes.
 	settle = 200 * time.Millisecond
+	// evidenceTime is how long a node that has nothing left to run waits for what no controller has yet, since something last
+	// got through; evidenceLast when its time is up.
+	evidenceTime = 2 * time.Minute
+	evidenceLast = 20 * time.Second
+	// evidenceEvery is how often it looks.
+	evidenceEvery = 50 * time.Millisecond
 	// firstWork is how long a node that is to end with its jobs waits for the first of them.
 	firstWork = time.Minute
 	// loginEvery is how often login sessions are looked for once the node would be idle long enough.
@@ -74,13 +80,41 @@ func (s *Supervisor) enforceOnce(ctx context.Context, now time.Time) time.Durati
 		s.stopAll(off)
 		finishing = s.open > 0
 	}
+	owes := !finishing && s.owes(off, now)
 	s.mu.Unlock()
 	if finishing {
 		s.o.Announce(off)
 		return left // sooner when the last job has ended
 	}
+	if owes {
+		return evidenceEvery
+	}
 	s.powerOff(ctx, off)
 	return offRetry
+}
+
+// owes reports whether the node is to stay because a verdict, logs or files are still on their way to a controller: what is
+// lost with the node nobody ever sees. The caller holds the lock.
+func (s *Supervisor) owes(off *agentv1.Autostopping, now time.Time) bool {
+	if off.GetCode() == "LEASE" {
+		return false // nobody has been there for long
+	}
+	left, moved := len(s.outbox.items) > 0, time.Time{}
+	if s.o.Evidence != nil {
+		var more bool
+		more, moved = s.o.Evidence()
+		left = left || more
+	}
+	if !left {
+		return false
+	}
+	if off.GetBudget() {
+		return now.Sub(moved) < evidenceLast/4 && now.Sub(s.offAt) < finishLimit+evidenceLast // somebody is there, and reads
+	}
+	if done := time.UnixMilli(s.busyMS); done.After(moved) {
+		moved = done
+	}
+	return now.Sub(moved) < evidenceTime
 }
 
 // stopAll ends every job for good, for the reason the node ends; the caller holds the lock.
@@ -263,7 +297,8 @@ func (s *Supervisor) idleEnd(now time.Time) (*agentv1.Autostopping, time.Duratio
 	if own.GetBusy() {
 		return nil, wait
 	}
-	if limit == 0 && own.GetIdleSinceMs() <= as.GetSetMs() {
+	// The agent's own start counts as the end of idleness, too: only a job that has ended since tells that the first one came.
+	if limit == 0 && (own.GetIdleSinceMs() <= as.GetSetMs() || s.worked < as.GetSetMs()) {
 		limit = firstWork // "when the jobs are done": the first one is still on its way
 	}
 	off, left := s.idleFor(as, now, time.UnixMilli(own.GetIdleSinceMs()), limit)

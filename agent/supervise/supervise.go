@@ -115,7 +115,7 @@ type Gang interface {
 	Off(o *agentv1.NodeOrder)
 }
 
-// Options are what a Supervisor needs. Everything but SSHSessions and Grace is required.
+// Options are what a Supervisor needs. Everything but Evidence, SSHSessions and Grace is required.
 type Options struct {
 	StateDir  string
 	Home      string
@@ -138,6 +138,9 @@ type Options struct {
 	LeaseLeft func() (time.Duration, bool)
 	// Announce tells the controller, when there is one, that the node is about to end.
 	Announce func(a *agentv1.Autostopping)
+	// Evidence reports whether logs or files of ended jobs have not reached a controller yet, and when some last did; nil = all
+	// have.
+	Evidence func() (left bool, moved time.Time)
 	// SSHSessions counts login sessions; nil = none are known.
 	SSHSessions func() int
 	// Opened is told of every log stream that begins (or goes on after a restart).
@@ -167,6 +170,7 @@ type Supervisor struct {
 	running  map[string]*job
 	outbox   outbox
 	busyMS   int64                 // last moment at which a job was there
+	worked   int64                 // when a job last ended in this life of the agent; 0 = none did
 	off      *agentv1.Autostopping // why the node ends; nil = it does not
 	offAt    time.Time
 	told     time.Time         // when the policy was heard, on this process's own clock; zero = not in this life

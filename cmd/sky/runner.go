@@ -220,7 +220,7 @@ func (w *runnerWork) launch(ctx context.Context, r runnerRecord) (runnerRecord, 
 	req := &controlv1.LaunchRequest{
 		RequestId: rand.Text(), User: w.a.userName(), ClusterName: f.Name, Task: spec, Secrets: secrets, HasRun: true, CommandLine: w.command,
 		Autostop:      &statev1.Autostop{Enabled: true, IdleMs: runnerGrace.Milliseconds(), Down: true, WaitFor: "jobs"},
-		MaxLifetimeMs: w.o.life.Milliseconds(),
+		MaxLifetimeMs: w.o.life.Milliseconds(), Ci: w.a.ciRun("", ""),
 	}
 	lctx, done := context.WithTimeout(ctx, handOverTime)
 	defer done()
