@@ -60,7 +60,7 @@ func (c *checker) test(v *value, at string) TestSpec {
 			spec.Suites = append(spec.Suites, it.text)
 		}
 	}
-	if p := s.get("predictions"); p != nil && p.kind == kindMap {
+	if p := s.get("predictions"); p != nil && p.kind == kindMap && spec.Kind == "tabular" { // of others the document's reader judges
 		known := []string{"train", "test"}
 		for _, e := range p.entries {
 			if !isChoice(e.name(), known, false) {
