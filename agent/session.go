@@ -94,13 +94,16 @@ func (a *agent) setSession(s *link.Session) {
 }
 
 // evidence implements supervise.Options.Evidence.
-func (a *agent) evidence() (bool, time.Time) {
+func (a *agent) evidence() (reads, left bool, moved time.Time) {
+	a.mu.Lock()
+	reads = a.session != nil
+	a.mu.Unlock()
 	logs, read := a.uploads.left()
 	files, sent := a.mounts.Left()
 	if sent.After(read) {
 		read = sent
 	}
-	return logs || files, read
+	return reads, logs || files, read
 }
 
 // announce implements supervise.Options.Announce.

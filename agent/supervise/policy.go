@@ -96,17 +96,12 @@ func (s *Supervisor) enforceOnce(ctx context.Context, now time.Time) time.Durati
 // owes reports whether the node is to stay because a verdict, logs or files are still on their way to a controller: what is
 // lost with the node nobody ever sees. The caller holds the lock.
 func (s *Supervisor) owes(off *agentv1.Autostopping, now time.Time) bool {
-	if off.GetCode() == "LEASE" {
-		return false // nobody has been there for long
-	}
-	left, moved := len(s.outbox.items) > 0, time.Time{}
-	if s.o.Evidence != nil {
-		var more bool
-		more, moved = s.o.Evidence()
-		left = left || more
-	}
-	if !left {
+	if s.o.Evidence == nil {
 		return false
+	}
+	reads, left, moved := s.o.Evidence()
+	if left = left || len(s.outbox.items) > 0; !left || !reads {
+		return false // with nobody there, waiting would cost money and save nothing
 	}
 	if off.GetBudget() {
 		return now.Sub(moved) < evidenceLast/4 && now.Sub(s.offAt) < finishLimit+evidenceLast // somebody is there, and reads

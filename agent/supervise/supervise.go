@@ -138,9 +138,9 @@ type Options struct {
 	LeaseLeft func() (time.Duration, bool)
 	// Announce tells the controller, when there is one, that the node is about to end.
 	Announce func(a *agentv1.Autostopping)
-	// Evidence reports whether logs or files of ended jobs have not reached a controller yet, and when some last did; nil = all
-	// have.
-	Evidence func() (left bool, moved time.Time)
+	// Evidence reports whether a controller reads, whether logs or files of ended jobs have not reached it yet, and when some
+	// last did; nil = nobody reads.
+	Evidence func() (reads, left bool, moved time.Time)
 	// SSHSessions counts login sessions; nil = none are known.
 	SSHSessions func() int
 	// Opened is told of every log stream that begins (or goes on after a restart).
