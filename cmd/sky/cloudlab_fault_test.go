@@ -147,8 +147,9 @@ func TestCloudLabSpot(t *testing.T) {
 func TestCloudLabLaptopClosed(t *testing.T) {
 	t.Parallel()
 	lab, w := awsLab(t)
-	w.ok("launch", "-y", "-c", "alone", "--infra", "aws", "--instance-type", "m7i.large", "-i", "0", "--down", "-d", "--", "sleep 3")
+	w.ok("launch", "-y", "-c", "alone", "--infra", "aws", "--instance-type", "m7i.large", "-i", "0", "--down", "-d", "--", "sleep 8")
 	labMachine(t, lab)
+	w.eventually("the job runs", func() bool { return strings.Contains(w.sky("queue", "alone").out, "RUNNING") })
 	w.killController()
 	cloudIsEmpty(t, lab)
 	if i := lab.Instances()[0]; i.Reason != "Client.InstanceInitiatedShutdown" {
