@@ -33,9 +33,11 @@ func newCIReapCmd(a *app) *cobra.Command {
 		Long: `End machines that CI jobs asked for and left behind, in every account and region
 that is enabled. They are found by their tags, whichever home made them: an empty
 home and the cloud's credentials are enough, as in a scheduled workflow.
-Meant are machines of this CI run's repository (or of --repo) that are older than
---older-than or more than 15 minutes past their own deadline. Machines that this
-home's clusters own, and machines that no CI job asked for, are never touched.
+Meant are machines of this CI run's repository (or of --repo) that are more than 15
+minutes past their own deadline, or that have none and are older than 6h15m. Somebody
+renews the deadline of what is in use. With --older-than age alone counts, busy or not.
+Machines that this home's clusters own, and machines that no CI job asked for, are
+never touched.
 Ends with 0 when nothing is left, with 3 when --dry-run found something.`,
 		Example: `  sky ci reap --dry-run --repo acme/model
   sky ci reap --older-than 2h
@@ -44,7 +46,7 @@ Ends with 0 when nothing is left, with 3 when --dry-run found something.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.reap(cmd, fl) },
 	}
 	f := cmd.Flags()
-	f.DurationVar(&fl.olderThan, "older-than", reapAge, "only machines that were made `TIME` ago or earlier, as 2h or 90m")
+	f.DurationVar(&fl.olderThan, "older-than", reapAge, "whatever was made `TIME` ago or earlier, as 2h or 90m, also what is in use")
 	f.StringVar(&fl.repository, "repo", "", "`REPOSITORY` whose CI made them, as owner/name or host/owner/name (default: this CI run's)")
 	f.BoolVar(&fl.all, "all-repos", false, "of every repository")
 	f.StringVar(&fl.run, "run", "", "only machines of the run or pipeline with this `ID`")
@@ -96,6 +98,7 @@ func (a *app) reap(cmd *cobra.Command, fl *reapFlags) error {
 	defer c.Close()
 	r, err := c.Gc(cmd.Context(), &controlv1.GcRequest{Delete: !fl.dryRun, Ci: &controlv1.CIFilter{
 		Repository: repository, Run: fl.run, OlderThanMs: fl.olderThan.Milliseconds(), OverdueMs: reapMargin.Milliseconds(),
+		SpareLeased: !cmd.Flags().Changed("older-than"), // a job of many hours or a runner is none that was left behind
 	}})
 	if err != nil {
 		return rpcError("look for machines of CI jobs", err)
@@ -132,7 +135,7 @@ func (a *app) reap(cmd *cobra.Command, fl *reapFlags) error {
 			a.say("%s", strings.TrimRight(a.plain(t), "\n"))
 		}
 		if fl.dryRun && len(list) > 0 {
-			a.say("End them: sky ci reap%s", fl.again(repository))
+			a.say("End them: sky ci reap%s", fl.again(repository, cmd.Flags().Changed("older-than")))
 		}
 		for _, e := range r.GetErrors() {
 			a.note("%s", e)
@@ -148,7 +151,7 @@ func (a *app) reap(cmd *cobra.Command, fl *reapFlags) error {
 }
 
 // again are the flags that mean the same machines.
-func (fl *reapFlags) again(repository string) string {
+func (fl *reapFlags) again(repository string, byAge bool) string {
 	s := " --all-repos"
 	if repository != "" {
 		s = " --repo " + repository
@@ -156,5 +159,8 @@ func (fl *reapFlags) again(repository string) string {
 	if fl.run != "" {
 		s += " --run " + strconv.Quote(fl.run)
 	}
-	return s + fmt.Sprintf(" --older-than %s", fl.olderThan)
+	if byAge {
+		s += fmt.Sprintf(" --older-than %s", fl.olderThan)
+	}
+	return s
 }

@@ -28,6 +28,9 @@ func choose(f *controlv1.CIFilter, in providers.Instance, now time.Time) (reason
 	case f.GetNotRun() != "" && !earlier(ci.Run, f.GetNotRun()):
 		return "", false
 	}
+	if f.GetSpareLeased() && in.Deadline.After(now) {
+		return "", false
+	}
 	age, least := now.Sub(in.Created), time.Duration(f.GetOlderThanMs())*time.Millisecond
 	if age >= least {
 		return fmt.Sprintf("made %s ago", age.Round(time.Second)), true

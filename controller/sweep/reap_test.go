@@ -20,11 +20,10 @@ import (
 	"aloft/providers/fake"
 )
 
-// sleepers is a cloud of which one machine outlives its deadline.
+// sleepers is a cloud whose machines do not end at their deadlines.
 type sleepers struct {
 	*fake.Cloud
-	token    string
-	deadline time.Time
+	deadlines map[string]time.Time // by token
 }
 
 func (c *sleepers) Enabled(context.Context) []string { return []string{"fake"} }
@@ -34,9 +33,7 @@ func (c *sleepers) Get(string) (providers.Provider, error) { return c, nil }
 func (c *sleepers) Describe(ctx context.Context, s providers.Selector) iter.Seq2[providers.Instance, error] {
 	return func(yield func(providers.Instance, error) bool) {
 		for in, err := range c.Cloud.Describe(ctx, s) {
-			if in.Token == c.token {
-				in.Deadline = c.deadline
-			}
+			in.Deadline = c.deadlines[in.Token]
 			if !yield(in, err) {
 				return
 			}
@@ -69,6 +66,7 @@ func TestReap(t *testing.T) {
 		}
 		const model, other = "github.com/acme/model", "github.com/acme/other"
 		make("old", "dead", run(model, "7", ""))
+		make("in use", "dead", run(other, "7", ""))
 		make("other repository", "dead", run(other, "7", ""))
 		make("no ci", "dead", providers.CIRun{})
 		make("no ci of ours", "mine", providers.CIRun{})
@@ -83,10 +81,10 @@ func TestReap(t *testing.T) {
 		time.Sleep(3 * time.Hour)
 		make("young", "dead", run(model, "9", "main"))
 		make("overdue", "dead", run(model, "9", ""))
-		deadline := time.Now()
+		deadlines := map[string]time.Time{state.Token("dead", "overdue", 1): time.Now(), state.Token("dead", "in use", 1): time.Now().Add(time.Hour)}
 		make("late", "dead", run(model, "11", "main"))
 		time.Sleep(10 * time.Minute)
-		s := sweep.New(sweep.Options{Store: st, Providers: &sleepers{cloud, state.Token("dead", "overdue", 1), deadline}})
+		s := sweep.New(sweep.Options{Store: st, Providers: &sleepers{cloud, deadlines}})
 		reap := func(del bool, f *controlv1.CIFilter) string {
 			t.Helper()
 			r, err := s.Gc(t.Context(), &controlv1.GcRequest{Delete: del, Ci: f})
@@ -110,7 +108,9 @@ func TestReap(t *testing.T) {
 		}{
 			{&controlv1.CIFilter{Repository: model, OlderThanMs: 2 * hours, OverdueMs: 15 * minutes}, "lost, old"},
 			{&controlv1.CIFilter{Repository: "GitHub.com/Acme/Model", OlderThanMs: 2 * hours, OverdueMs: 5 * minutes}, "lost, old, overdue"},
-			{&controlv1.CIFilter{OlderThanMs: 2 * hours, OverdueMs: hours}, "lost, old, other repository"},
+			// The deadline of one is still to come.
+			{&controlv1.CIFilter{Repository: other, OlderThanMs: 2 * hours, SpareLeased: true}, "other repository"},
+			{&controlv1.CIFilter{OlderThanMs: 2 * hours, OverdueMs: hours}, "in use, lost, old, other repository"},
 			{&controlv1.CIFilter{Repository: model, Run: "9"}, "overdue, young"},
 			{&controlv1.CIFilter{Repository: model, Run: "10"}, ""},
 			// What stands in the way of run 10 of the group: neither its own machines nor those of later runs.
@@ -132,7 +132,7 @@ func TestReap(t *testing.T) {
 			}
 		}
 		slices.Sort(left)
-		if got := strings.Join(left, ", "); got != "late, no ci, no ci of ours, other repository, owned, young" {
+		if got := strings.Join(left, ", "); got != "in use, late, no ci, no ci of ours, other repository, owned, young" {
 			t.Errorf("left: %s", got)
 		}
 		if got := reap(true, &controlv1.CIFilter{Repository: model, OlderThanMs: 2 * hours, OverdueMs: 5 * minutes}); got != "" {

@@ -3474,6 +3474,7 @@ type CIFilter struct {
 	OverdueMs     int64                  `protobuf:"varint,4,opt,name=overdue_ms,json=overdueMs,proto3" json:"overdue_ms,omitempty"`         // how long past its deadline a machine must be to be chosen by that
 	Group         string                 `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`                                   // concurrency group
 	Key           string                 `protobuf:"bytes,7,opt,name=key,proto3" json:"key,omitempty"`                                       // id of the request
+	SpareLeased   bool                   `protobuf:"varint,8,opt,name=spare_leased,json=spareLeased,proto3" json:"spare_leased,omitempty"`   // of any age: not those whose own deadline is still to come, which somebody renews
 	NotRun        string                 `protobuf:"bytes,6,opt,name=not_run,json=notRun,proto3" json:"not_run,omitempty"`                   // machines of that run and of later ones are left alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3549,6 +3550,13 @@ func (x *CIFilter) GetKey() string {
 		return x.Key
 	}
 	return ""
+}
+
+func (x *CIFilter) GetSpareLeased() bool {
+	if x != nil {
+		return x.SpareLeased
+	}
+	return false
 }
 
 func (x *CIFilter) GetNotRun() string {
@@ -4428,7 +4436,7 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\rinstallations\x18\x04 \x03(\tR\rinstallations\x12(\n" +
 	"\x02ci\x18\x05 \x01(\v2\x18.sky.control.v1.CIFilterR\x02ci\x12\x10\n" +
 	"\x03kin\x18\x06 \x01(\bR\x03kin\x12\x1a\n" +
-	"\bclusters\x18\a \x03(\tR\bclusters\"\xc0\x01\n" +
+	"\bclusters\x18\a \x03(\tR\bclusters\"\xe3\x01\n" +
 	"\bCIFilter\x12\x1e\n" +
 	"\n" +
 	"repository\x18\x01 \x01(\tR\n" +
@@ -4438,7 +4446,8 @@ const file_sky_control_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"overdue_ms\x18\x04 \x01(\x03R\toverdueMs\x12\x14\n" +
 	"\x05group\x18\x05 \x01(\tR\x05group\x12\x10\n" +
-	"\x03key\x18\a \x01(\tR\x03key\x12\x17\n" +
+	"\x03key\x18\a \x01(\tR\x03key\x12!\n" +
+	"\fspare_leased\x18\b \x01(\bR\vspareLeased\x12\x17\n" +
 	"\anot_run\x18\x06 \x01(\tR\x06notRun\"\xae\x03\n" +
 	"\x06Orphan\x12\x1a\n" +
 	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x16\n" +
