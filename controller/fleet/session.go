@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"aloft/controller/state"
 	"aloft/controller/store"
 	agentv1 "aloft/proto/sky/agent/v1"
 	statev1 "aloft/proto/sky/state/v1"
@@ -195,7 +196,8 @@ func (s *session) handshake(ctx context.Context) error {
 	return nil
 }
 
-// taken writes down that a newer controller has the cluster, so that this one keeps its hands off what it cannot judge any more.
+// taken writes down that a newer controller has the cluster, so that this one keeps its hands off what it cannot judge any
+// more. Whoever follows a job here is told: nothing more of it will come.
 func (s *session) taken(ctx context.Context) error {
 	return s.f.update(ctx, "give a cluster up", func(tx store.Tx) error {
 		c, err := store.GetCluster(tx, s.nd.clusterID)
@@ -204,6 +206,23 @@ func (s *session) taken(ctx context.Context) error {
 		}
 		c.TakenMs = time.Now().UnixMilli()
 		c.LastEvent = "another controller has taken it over"
+		for _, j := range store.OpenJobsOf(tx, c.GetId()) {
+			old := j.GetPhase()
+			if !state.CloseJob(j, &statev1.Failure{Kind: statev1.FailureKind_INFRA, Scope: "cluster", Code: "taken", AtMs: c.GetTakenMs(),
+				Message: "Another home has taken the cluster over; the job goes on, and is to be followed from there."}) {
+				continue
+			}
+			j.ResultsComplete = true
+			tx.Emit(jobEvent(j, old, j.GetFailure().GetMessage()))
+			if err := tx.Put(store.Job, j.GetId(), j); err != nil {
+				return err
+			}
+		}
+		for _, b := range c.GetBilling() {
+			if b.GetEndMs() == 0 {
+				b.EndMs = c.GetTakenMs() // it is that one's from now on
+			}
+		}
 		tx.Emit(&statev1.Event{Kind: string(store.Cluster), Id: c.GetId(), ClusterId: c.GetId(), Name: c.GetName(), Actor: "fleet",
 			Reason: c.GetLastEvent(), AtMs: c.GetTakenMs()})
 		return tx.Put(store.Cluster, c.GetId(), c)
