@@ -2,7 +2,6 @@ package integrity
 
 import (
 	"context"
-	"fmt"
 	"math"
 
 	"aloft/tasks/check/engine"
@@ -43,19 +42,6 @@ type featureLabel struct {
 
 func (featureLabel) ID() string { return "FeatureLabelCorrelation" }
 
-// Scores is the value of the checks that score columns by how well they
-// predict the label: best first.
-type Scores []pps.Score
-
-// Encode returns an object of scores by column.
-func (s Scores) Encode() any {
-	out := make(engine.Object, len(s))
-	for i, e := range s {
-		out[i] = engine.Field{Key: e.Column, Value: e.PPS}
-	}
-	return out
-}
-
 func (f featureLabel) Run(ctx context.Context, c *engine.Context) (engine.Result, error) {
 	side := c.Side()
 	if _, err := side.Label(); err != nil {
@@ -69,12 +55,12 @@ func (f featureLabel) Run(ctx context.Context, c *engine.Context) (engine.Result
 	if err != nil {
 		return engine.Result{}, err
 	}
-	value := Scores(scores)
-	return engine.Result{Value: value, Displays: value.displays("Features that predict the label best", f.args.Int("n_top_features"))}, nil
+	value := pps.Scores(scores)
+	return engine.Result{Value: value, Displays: scoreDisplays(value, "Features that predict the label best", f.args.Int("n_top_features"))}, nil
 }
 
-// displays shows the best scores.
-func (s Scores) displays(title string, n int) []engine.Display {
+// scoreDisplays shows the best scores.
+func scoreDisplays(s pps.Scores, title string, n int) []engine.Display {
 	chart := engine.BarChart{Title: title, Series: []string{"Predictive power score"}}
 	for _, e := range s[:min(len(s), n)] {
 		chart.Groups = append(chart.Groups, engine.BarGroup{Label: e.Column, Values: []float64{e.PPS}})
@@ -87,19 +73,5 @@ func (s Scores) displays(title string, n int) []engine.Display {
 
 func smallScores(r engine.Request) (engine.Condition, error) {
 	limit := r.Args.Float("threshold")
-	return engine.Condition{
-		Name: "Features' Predictive Power Score is less than " + format.Number(limit),
-		Judge: engine.Judge(func(v Scores) (engine.Verdict, string, error) {
-			var high []format.Pair
-			for _, e := range v {
-				if e.PPS >= limit {
-					high = append(high, format.Pair{Key: format.Quote(e.Column), Value: format.Quote(format.Number(e.PPS))})
-				}
-			}
-			if len(high) > 0 {
-				return engine.Fail, fmt.Sprintf("Found %d out of %d features with PPS above threshold: %s", len(high), len(v), format.Dict(high)), nil
-			}
-			return engine.Pass, format.Passed(len(v)), nil
-		}),
-	}, nil
+	return pps.Below("Features' Predictive Power Score is less than "+format.Number(limit), "features", limit, format.Passed), nil
 }

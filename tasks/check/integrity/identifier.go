@@ -51,15 +51,15 @@ func (f identifierLabel) Run(ctx context.Context, c *engine.Context) (engine.Res
 	if err != nil {
 		return engine.Result{}, err
 	}
-	value := Scores(scores)
-	return engine.Result{Value: value, Displays: value.displays("How well identifiers predict the label", len(value))}, nil
+	value := pps.Scores(scores)
+	return engine.Result{Value: value, Displays: scoreDisplays(value, "How well identifiers predict the label", len(value))}, nil
 }
 
 func smallIdentifierScores(r engine.Request) (engine.Condition, error) {
 	limit := r.Args.Float("max_pps")
 	return engine.Condition{
 		Name: "Identifier columns PPS is less or equal to " + format.Number(limit),
-		Judge: engine.Judge(func(v Scores) (engine.Verdict, string, error) {
+		Judge: engine.Judge(func(v pps.Scores) (engine.Verdict, string, error) {
 			var high []format.Pair
 			for _, e := range v {
 				if e.PPS > limit {

@@ -2,11 +2,9 @@ package nlp
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"aloft/tasks/check/engine"
-	"aloft/tasks/check/format"
 	"aloft/tasks/check/pps"
 	"aloft/tasks/check/text"
 )
@@ -26,7 +24,7 @@ func propertyCorrelation() *engine.Definition {
 		Conditions: []engine.ConditionDef{{
 			ID:     "property_pps_less_than",
 			Params: []engine.Param{{Name: "threshold", Type: engine.FloatParam, Default: 0.3, Doc: "score from which a property fails"}},
-			New:    correlationLess,
+			New:    pps.PropertiesBelow,
 		}},
 		Defaults: []engine.Use{{ID: "property_pps_less_than"}},
 		New: func(a engine.Args, _ engine.Mode) (engine.Check, error) {
@@ -39,18 +37,6 @@ func propertyCorrelation() *engine.Definition {
 type correlation struct {
 	args    engine.Args
 	options pps.Options
-}
-
-// Correlations is the value of PropertyLabelCorrelation, best first.
-type Correlations []pps.Score
-
-// Encode returns the score of each property.
-func (v Correlations) Encode() any {
-	out := make(engine.Object, len(v))
-	for i, s := range v {
-		out[i] = engine.Field{Key: s.Column, Value: s.PPS}
-	}
-	return out
 }
 
 func (correlation) ID() string { return "PropertyLabelCorrelation" }
@@ -89,7 +75,7 @@ func (p correlation) Run(ctx context.Context, c *engine.Context) (engine.Result,
 	if err != nil {
 		return engine.Result{}, err
 	}
-	out := engine.Result{Value: Correlations(list)}
+	out := engine.Result{Value: pps.Scores(list)}
 	chart := engine.BarChart{Title: "How well properties predict the label", Series: []string{"PPS"}}
 	for _, s := range list {
 		if len(chart.Groups) < p.args.Int("n_top_properties") {
@@ -103,23 +89,4 @@ func (p correlation) Run(ctx context.Context, c *engine.Context) (engine.Result,
 		out.Displays = []engine.Display{chart, engine.Note{Text: "The predictive power score is 0 when the property alone predicts the label no better than a guess, and 1 when it predicts it perfectly."}}
 	}
 	return out, nil
-}
-
-func correlationLess(r engine.Request) (engine.Condition, error) {
-	limit := r.Args.Float("threshold")
-	return engine.Condition{
-		Name: "Properties' Predictive Power Score is less than " + format.Param(limit),
-		Judge: engine.Judge(func(v Correlations) (engine.Verdict, string, error) {
-			var high []format.Pair
-			for _, s := range v {
-				if s.PPS >= limit {
-					high = append(high, format.Pair{Key: format.Quote(s.Column), Value: format.Quote(format.Number(s.PPS))})
-				}
-			}
-			if len(high) > 0 {
-				return engine.Fail, fmt.Sprintf("Found %d out of %d properties with PPS above threshold: %s", len(high), len(v), format.Dict(high)), nil
-			}
-			return engine.Pass, fmt.Sprintf("Passed for %d properties", len(v)), nil
-		}),
-	}, nil
 }

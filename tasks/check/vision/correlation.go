@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"aloft/tasks/check/engine"
-	"aloft/tasks/check/format"
 	"aloft/tasks/check/frame"
 	"aloft/tasks/check/images"
 	"aloft/tasks/check/pps"
@@ -36,7 +35,7 @@ func propertyCorrelation() *engine.Definition {
 		Conditions: []engine.ConditionDef{{
 			ID:     "property_pps_less_than",
 			Params: []engine.Param{{Name: "threshold", Type: engine.FloatParam, Default: 0.3, Doc: "score from which a property fails"}},
-			New:    correlationLess,
+			New:    pps.PropertiesBelow,
 		}},
 		New: func(a engine.Args, _ engine.Mode) (engine.Check, error) {
 			o, err := pps.Parse(a)
@@ -48,18 +47,6 @@ func propertyCorrelation() *engine.Definition {
 type correlationCheck struct {
 	args    engine.Args
 	options pps.Options
-}
-
-// Correlations is the value of PropertyLabelCorrelation, best first.
-type Correlations []pps.Score
-
-// Encode returns the score of each property.
-func (v Correlations) Encode() any {
-	out := make(engine.Object, len(v))
-	for i, s := range v {
-		out[i] = engine.Field{Key: s.Column, Value: s.PPS}
-	}
-	return out
 }
 
 func (correlationCheck) ID() string { return "PropertyLabelCorrelation" }
@@ -90,7 +77,7 @@ func (p correlationCheck) Run(ctx context.Context, c *engine.Context) (engine.Re
 			chart.Groups = append(chart.Groups, engine.BarGroup{Label: s.Column, Values: []float64{s.PPS}})
 		}
 	}
-	out := engine.Result{Value: Correlations(list)}
+	out := engine.Result{Value: pps.Scores(list)}
 	for _, s := range list {
 		out.Reduced = append(out.Reduced, engine.Field{Key: s.Column, Value: s.PPS})
 	}
@@ -196,25 +183,6 @@ func (r *labelRows) scores(ctx context.Context, c *engine.Context, how scoring, 
 	}
 	list, _, err := pps.Of(ctx, over, pps.Request{Side: over.Train(), Columns: names, Rows: rows, Args: how.args, Options: how.options})
 	return list, err
-}
-
-func correlationLess(r engine.Request) (engine.Condition, error) {
-	limit := r.Args.Float("threshold")
-	return engine.Condition{
-		Name: "Properties' Predictive Power Score is less than " + format.Param(limit),
-		Judge: engine.Judge(func(v Correlations) (engine.Verdict, string, error) {
-			var high []format.Pair
-			for _, s := range v {
-				if s.PPS >= limit {
-					high = append(high, format.Pair{Key: format.Quote(s.Column), Value: format.Quote(format.Number(s.PPS))})
-				}
-			}
-			if len(high) > 0 {
-				return engine.Fail, fmt.Sprintf("Found %d out of %d properties with PPS above threshold: %s", len(high), len(v), format.Dict(high)), nil
-			}
-			return engine.Pass, fmt.Sprintf("Passed for %d properties", len(v)), nil
-		}),
-	}, nil
 }
 
 // distinct lists the classes of rows in ascending order.
